@@ -1,0 +1,81 @@
+"""The engine port: what the pipeline needs of an engine, and nothing more.
+
+An engine that schedules itself implements `Engine`; one that runs closed batches implements `BatchEngine`, and
+`pipeline/batcher.py` makes an `Engine` of it. Engines know token ids only; they do not know each other.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alcove.runs import Run, Step
+
+Sink = Callable[[Step], None]
+"""Takes the steps of a run. May be called from any thread; never blocks, never raises."""
+
+BatchSink = Callable[[Step], bool]
+"""The same for a closed batch; True says that nobody wants more of this run, so that its row may end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine honours, as data: requests are checked against it, and the matrix in the docs is made of it."""
+
+    engine: str
+    """The engine's public name."""
+    options: Mapping[str, str]
+    """Names of the options (fields of `Options` and keys of its `extra`) that are honoured, and how, in a few words."""
+
+
+class Engine(Protocol):
+    """An engine with a model in it, ready for runs."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine honours for this model."""
+
+    def submit(self, runs: Sequence[Run], sink: Sink) -> None:
+        """Begin these runs, all or none. Returns at once; each run ends exactly once, by its steps.
+
+        Raises `Overloaded` when there is no room for them, `ShuttingDown` after `close`.
+        """
+
+    def cancel(self, run_id: str) -> None:
+        """Nobody wants more of this run: free its place as soon as the engine can. Unknown ids are ignored."""
+
+    def close(self) -> None:
+        """End all runs and release the model. Blocks until the engine has let go."""
+
+
+class BatchEngine(Protocol):
+    """An engine that runs closed batches: what begins together is one call of the library below."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine honours for this model."""
+
+    @property
+    def workers(self) -> int:
+        """How many batches may run at the same time, each in a thread of its own."""
+
+    def batch_key(self, run: Run) -> Hashable:
+        """Runs with equal keys may share a batch."""
+
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
+        """Run these to their ends, in the calling thread. When it raises, the caller fails what has not ended."""
+
+    def close(self) -> None:
+        """Release the model; no batch is running any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The token strings of a tokenizer, by id: the only thing an engine learns of it.
+
+    An id without a string (a hole in the table) is None.
+    """
+
+    source: tuple[str | None, ...]
+    """Strings of the ids in `Run.tokens`."""
+    target: tuple[str | None, ...]
+    """Strings of the ids in `Run.prefix` and `Step.tokens`: the same table for most models."""

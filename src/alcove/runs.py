@@ -1,0 +1,109 @@
+"""What crosses the engine port: a `Run` goes in, `Step`s come out.
+
+Frozen plain data: token ids, numbers and strings only, never text, HTTP or callables, so that both survive a
+msgpack round trip and an engine may live in another process. Made by `pipeline/model.py`, read by the engines.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length"]
+"""Why an output ended: `stop`, the model ended it (or a stop string was found); `length`, its limit was reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to choose tokens, in the names of the Hugging Face `GenerationConfig`; None leaves a choice to the next
+    source (request > model settings > the model's own generation_config.json > `DEFAULT_OPTIONS`)."""
+
+    temperature: float | None = None
+    """0 is greedy; above 0 samples."""
+    top_p: float | None = None
+    """Sample from the most probable tokens whose probabilities reach this sum, 0 to 1."""
+    top_k: int | None = None
+    """Sample from this many most probable tokens; 0 is all."""
+    num_beams: int | None = None
+    """Width of the beam search; 1 is none."""
+    length_penalty: float | None = None
+    """Exponent of the length that divides a beam's score; above 0 favours long outputs."""
+    early_stopping: bool | None = None
+    """Whether a beam search ends as soon as `num_beams` outputs are finished."""
+    no_repeat_ngram_size: int | None = None
+    """No n-gram of this size occurs twice in an output; 0 is off."""
+    repetition_penalty: float | None = None
+    """Above 1 makes tokens that have occurred less probable; 1 is off."""
+    min_new_tokens: int | None = None
+    """No end of sequence before this many new tokens."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further options of `GenerationConfig` by their own names, for engines that take them."""
+
+    def over(self, defaults: "Options") -> "Options":
+        """These options, with what they leave open taken from `defaults`."""
+        chosen = {
+            f.name: getattr(defaults, f.name) if (mine := getattr(self, f.name)) is None else mine
+            for f in fields(self)
+            if f.name != "extra"
+        }
+        return Options(**chosen, extra={**defaults.extra, **self.extra})
+
+    def given(self) -> dict[str, Any]:
+        """The options that are set, by name, those of `extra` among them."""
+        named = {f.name: value for f in fields(self) if f.name != "extra" and (value := getattr(self, f.name)) is not None}
+        return {**named, **self.extra}
+
+
+DEFAULT_OPTIONS = Options(
+    temperature=0.0,
+    top_p=1.0,
+    top_k=0,
+    num_beams=1,
+    length_penalty=1.0,
+    early_stopping=False,
+    no_repeat_ngram_size=0,
+    repetition_penalty=1.0,
+    min_new_tokens=0,
+)
+"""What holds where nothing else is said: greedy, nothing penalised. Every one is neutral: asking for it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One generation that an engine is asked for."""
+
+    id: str
+    """Unique in the process; names the run in its steps and in `cancel`."""
+    tokens: tuple[int, ...]
+    """Token ids of the tokenizer: the encoder's source (special tokens included), or the prompt of a causal model."""
+    max_new_tokens: int
+    """At most so many tokens an output, at least 1."""
+    prefix: tuple[int, ...] = ()
+    """Encoder-decoder: ids with which the decoder must go on after its start token; not part of the output."""
+    forced_bos: int | None = None
+    """Encoder-decoder: the first token the decoder must make (a target language); not part of the output, but a
+    token of it to the length penalty, as in transformers."""
+    forced_eos: int | None = None
+    """The token that must stand at the very end when the limit is reached (BART's generation defaults), or None."""
+    outputs: int = 1
+    """How many outputs the run has: above 1 only for a beam search, best first."""
+    options: Options = DEFAULT_OPTIONS
+    """Complete: every named option is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """News of one output of a run. Each output ends with exactly one step that has a `finish`; a run that fails
+    ends with one step that has an `error` instead, for all its outputs."""
+
+    run: str
+    """The run's id."""
+    output: int = 0
+    """Which of the run's outputs, from 0."""
+    tokens: tuple[int, ...] = ()
+    """New token ids, in order, without the end of sequence."""
+    finish: FinishReason | None = None
+    """Set on the last step of an output."""
+    score: float | None = None
+    """Length-normalised log-probability of a finished beam output."""
+    error: str | None = None
+    """Why the run failed; for the log."""

@@ -23,7 +23,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One prompt whose completion is wanted. A request is one or more jobs: prompts times `n`."""
+    """One prompt whose completions are wanted. A request has a job for each of its prompts."""
 
     prompt: str | tuple[int, ...] | tuple[Message, ...]
     """Text, token ids, or a chat; ids are taken as they are, without special tokens added."""
@@ -38,7 +38,7 @@ class Job:
     echo: bool = False
     """Whether the answer begins with the prompt's own text."""
     outputs: int = 1
-    """Outputs of one beam search, best first."""
+    """Completions wanted of this prompt (OpenAI's `n`): that many samples, or the best of one beam search."""
     options: Options = Options()
     """What the request asks; the rest comes from the model."""
     source_lang: str | None = None

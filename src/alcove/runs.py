@@ -47,9 +47,20 @@ class Options:
         }
         return Options(**chosen, extra={**defaults.extra, **self.extra})
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Options":
+        """Options from names and values; names without a field of their own go to `extra`."""
+        named = {f.name for f in fields(cls)} - {"extra"}
+        return cls(
+            **{name: value for name, value in values.items() if name in named},
+            extra={name: value for name, value in values.items() if name not in named},
+        )
+
     def given(self) -> dict[str, Any]:
         """The options that are set, by name, those of `extra` among them."""
-        named = {f.name: value for f in fields(self) if f.name != "extra" and (value := getattr(self, f.name)) is not None}
+        named = {
+            f.name: value for f in fields(self) if f.name != "extra" and (value := getattr(self, f.name)) is not None
+        }
         return {**named, **self.extra}
 
 

@@ -3,6 +3,7 @@
 The docstring under a field is its documentation, here and wherever the configuration is explained to a person.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +21,7 @@ class ServerSettings(_Frozen):
 
     host: str = "127.0.0.1"
     """Address to listen on."""
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     docs: bool = True
     """Whether `/docs` and `/openapi.json` are served."""
@@ -28,9 +29,9 @@ class ServerSettings(_Frozen):
     """Whether `/v1/metrics` answers (Prometheus' `/metrics` always does)."""
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the server from a browser."""
-    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     """Largest request body."""
-    drain_timeout_s: float = Field(30.0, ge=0)
+    drain_timeout_s: float = Field(default=30.0, ge=0)
     """How long running requests may take to end when the server is told to stop."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
@@ -39,7 +40,7 @@ class ServerSettings(_Frozen):
 class AuthSettings(_Frozen):
     """Who may use the server."""
 
-    keys: tuple[str, ...] = Field((), repr=False)
+    keys: tuple[str, ...] = Field(default=(), repr=False)
     """Accepted bearer tokens, gathered by `config/load.py`; never written into an `alcove.toml`."""
     keys_env: str = "ALCOVE_API_KEYS"
     """Environment variable that holds the keys, separated by commas."""
@@ -47,6 +48,8 @@ class AuthSettings(_Frozen):
     """File that holds the keys, one a line."""
     insecure_no_auth: bool = False
     """Answer everyone, on any address, without keys."""
+    loopback_only: bool = False
+    """Answer only clients on this machine: so it is without keys where the address to listen on is unknown."""
 
 
 class PromptSettings(_Frozen):
@@ -56,14 +59,16 @@ class PromptSettings(_Frozen):
     """A Jinja chat template, or the path of a file that holds one; in place of the model's own."""
     profile: Literal["languagemodels"] | None = None
     """A named set of prompt and text rules: `languagemodels` is that of ctranslate2-fastapi."""
+    format: str | None = Field(default=None, pattern=r"\{instruction\}")
+    """Text with `{instruction}`, which a prompt replaces; None sends the prompt as it is."""
 
 
 class ModelSettings(_Frozen):
     """One model to serve."""
 
-    name: str
+    name: str = Field(min_length=1)
     """Public name, as clients write it in `model`; may contain `/`."""
-    source: str
+    source: str = Field(min_length=1)
     """A folder, a pulled name (`org/model`), or `builtin:NAME`."""
     revision: str | None = None
     """Branch, tag or commit of a pulled name."""
@@ -81,19 +86,19 @@ class ModelSettings(_Frozen):
     """Further public names."""
     default: bool = False
     """Whether requests without a `model` go here; with one model served, they do anyway."""
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(default=None, ge=1)
     """Batches that run at the same time; None chooses by machine and engine."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """Threads of one worker; None chooses by machine and engine."""
-    max_queue: int = Field(64, ge=0)
+    max_queue: int = Field(default=64, ge=0)
     """Requests that may wait; more are refused with 503."""
-    max_batch_size: int = Field(32, ge=1)
+    max_batch_size: int = Field(default=32, ge=1)
     """Runs in one batch."""
-    max_batch_tokens: int = Field(16_384, ge=1)
+    max_batch_tokens: int = Field(default=16_384, ge=1)
     """Prompt tokens in one batch, padding counted."""
-    max_prompt_tokens: int | None = Field(None, ge=1)
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
     """Longest prompt (source of an encoder-decoder); None takes the model's own limit."""
-    max_output_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: int | None = Field(default=None, ge=1)
     """Longest answer; None takes the model's own limit."""
     prompt: PromptSettings = PromptSettings()
     generation: dict[str, Any] = {}
@@ -106,6 +111,8 @@ class ModelSettings(_Frozen):
 class Settings(_Frozen):
     """Everything alcove is asked to do."""
 
+    home: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "alcove")
+    """Where pulled models are kept, in `models/`; set by `ALCOVE_HOME` alone, so that `pull` and `serve` agree."""
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     models: tuple[ModelSettings, ...] = ()

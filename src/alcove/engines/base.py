@@ -34,6 +34,13 @@ class Engine(Protocol):
     def capabilities(self) -> Capabilities:
         """What the engine honours for this model."""
 
+    def check(self, run: Run) -> None:
+        """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go
+        together. Called before the run is submitted, in the caller's thread; quick.
+
+        Raises `InvalidRequest`, which names the field.
+        """
+
     def submit(self, runs: Sequence[Run], sink: Sink) -> None:
         """Begin these runs, all or none. Returns at once; each run ends exactly once, by its steps.
 
@@ -57,6 +64,13 @@ class BatchEngine(Protocol):
     @property
     def workers(self) -> int:
         """How many batches may run at the same time, each in a thread of its own."""
+
+    def check(self, run: Run) -> None:
+        """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go
+        together. Called before the run is submitted, in the caller's thread; quick.
+
+        Raises `InvalidRequest`, which names the field.
+        """
 
     def batch_key(self, run: Run) -> Hashable:
         """Runs with equal keys may share a batch."""

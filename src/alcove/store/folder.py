@@ -37,8 +37,8 @@ class ModelFolder:
 
     path: Path
     """The folder."""
-    layout: Literal["ctranslate2", "transformers"]
-    """Whose files these are."""
+    layout: Literal["ctranslate2", "transformers", "echo"]
+    """Whose files these are; the engine of the same name reads them."""
     kind: Kind
     """Encoder-decoder or decoder-only."""
     model_type: str | None = None

@@ -1,0 +1,114 @@
+"""`alcove serve`: settings -> a listening socket -> uvicorn, until a signal. Called by `cli/commands.py`."""
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from alcove.cli.listen import bind, url
+from alcove.cli.logs import configure, configure_uvicorn
+from alcove.config.environment import as_environment
+from alcove.config.load import load
+from alcove.config.settings import Settings
+from alcove.errors import ModelLoadError
+
+log = logging.getLogger(__name__)
+
+
+def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM; a second one ends the process at once.
+
+    Raises `ConfigurationError`, or `ModelLoadError` with the reason when start-up fails.
+    """
+    loaded = load(what, os.environ, flags, Path.cwd())
+    settings = loaded.settings
+    configure(settings.server.log_level, loaded.warnings)
+    configure_uvicorn(settings.server.log_level)
+    # Bound before the models are loaded: a port that is taken is found out at once.
+    sockets = bind(settings.server.host, settings.server.port)
+    if reload:
+        _serve_reloading(settings, what, flags, sockets)
+        return
+    from alcove.server.app import create_app
+
+    server = _Server(_uvicorn_config(create_app(settings), settings))
+    failure = _StartupFailure(server)
+    logging.getLogger("uvicorn.error").addFilter(failure)
+    try:
+        server.run(sockets)
+    except SystemExit:
+        if failure.message is None:
+            raise
+        raise ModelLoadError(failure.message) from None
+
+
+def _uvicorn_config(app: Any, settings: Settings, **reloading: Any) -> uvicorn.Config:
+    server = settings.server
+    return uvicorn.Config(
+        app,
+        http="h11",  # httptools has no limit on the size of headers
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=server.log_level == "debug",
+        proxy_headers=False,
+        server_header=False,
+        # Without it a half-sent request keeps the process alive for ever (uvicorn 0.54).
+        timeout_graceful_shutdown=math.ceil(server.drain_timeout_s),
+        **reloading,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says where it listens and whose exit code is 0 when it is asked to stop."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("Listening on %s (Ctrl-C stops)", url(sockets or []))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn's own would raise the signal once more at the end, and wait for what the first Ctrl-C left running.
+        if self.should_exit:
+            os._exit(128 + sig)
+        if not self.started:
+            os._exit(0)  # nothing is served yet, and a model that is being loaded cannot be interrupted
+        log.info(
+            "Stopping: requests have %d s to end (Ctrl-C again stops at once)", self.config.timeout_graceful_shutdown
+        )
+        self.should_exit = True
+
+
+class _StartupFailure(logging.Filter):
+    """Takes the reason of a failed start-up out of uvicorn's log, where it stands in two lines."""
+
+    def __init__(self, server: uvicorn.Server) -> None:
+        super().__init__()
+        self.message: str | None = None
+        self._server = server
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep back what uvicorn says of a failed start-up; a traceback, which is a fault of alcove's, goes on."""
+        if self._server.started or record.levelno < logging.ERROR or record.exc_info:
+            return True
+        if (message := record.getMessage()) != "Application startup failed. Exiting.":
+            self.message = message
+        return False
+
+
+def _serve_reloading(
+    settings: Settings, what: str | None, flags: Mapping[str, Any], sockets: list[socket.socket]
+) -> None:
+    """Run `alcove.asgi:app` in a child process, which is made anew when a file of the package changes."""
+    from uvicorn.supervisors import ChangeReload
+
+    os.environ |= as_environment(flags) | ({"ALCOVE_CONFIG": what} if what else {})
+    package = Path(__file__).parent.parent
+    config = _uvicorn_config("alcove.asgi:app", settings, reload=True, reload_dirs=[str(package)])
+    ChangeReload(config, target=_Server(config).run, sockets=sockets).run()

@@ -1,0 +1,48 @@
+"""A configuration file's text as data, or one clear line: called by the readers of each format."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from alcove.errors import ConfigurationError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises `ConfigurationError` with line and column."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises `ConfigurationError` with line and column, and for a key given twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        data = dict(pairs)
+        if len(data) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ConfigurationError(f"{path}: {twice}: is there twice")
+        return data
+
+    try:
+        data = json.loads(read_text(path), object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: not valid JSON: {error.msg} (at line {error.lineno}, column {error.colno})"
+        ) from None
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path}: should hold a JSON object ({{...}}), not {type(data).__name__}")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """A file's text. Raises `ConfigurationError` when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not a text file in UTF-8") from None

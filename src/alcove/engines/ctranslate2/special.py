@@ -1,0 +1,59 @@
+"""The tokens that CTranslate2's own config.json and the model's generation_config.json give a meaning.
+
+Made once at load, read by `engine.py`.
+"""
+
+from dataclasses import dataclass
+
+from alcove.engines.ctranslate2.tables import Tables
+from alcove.store.folder import ModelFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialTokens:
+    """What begins and ends sequences."""
+
+    ends: tuple[int, ...]
+    """The library's ids that end an output."""
+    bos: int | None
+    """The tokenizer's id of the token that prompts of a decoder-only model begin with, where it has one."""
+    start: int | None
+    """The tokenizer's id of the decoder's first token, where the folder names it."""
+    start_is_prefix: bool
+    """Whether the library has no start token of its own for the decoder and takes the prefix's first for it."""
+    start_is_end: bool
+    """Whether the decoder starts from a token that also ends an output (BART, M2M100)."""
+    added_bos: str | None
+    """A token that the library itself puts before the source, as the tokenizer has done already."""
+    added_eos: str | None
+    """The same behind it."""
+
+    def without_added(self, tokens: list[str]) -> list[str]:
+        """A source without the special tokens that the library will add to it."""
+        if self.added_bos is not None and tokens[:1] == [self.added_bos]:
+            tokens = tokens[1:]
+        if self.added_eos is not None and tokens[-1:] == [self.added_eos]:
+            tokens = tokens[:-1]
+        return tokens
+
+
+def special_tokens(folder: ModelFolder, tables: Tables, target: list[str]) -> SpecialTokens:
+    """Those of `folder`; `target` is the library's target vocabulary. What the folder does not say of its own is
+    CTranslate2's default (`</s>`)."""
+    config = folder.config
+    numbers = {token: number for number, token in reversed(list(enumerate(target)))}
+    eos = config.get("eos_token") or "</s>"
+    ends = [number for token in folder.generation.eos if (number := tables.target.library_id(token)) is not None]
+    if not ends and eos in numbers:
+        ends = [numbers[eos]]
+    start = config.get("decoder_start_token", "<s>")
+    bos = config.get("bos_token")
+    return SpecialTokens(
+        ends=tuple(dict.fromkeys(ends)),
+        bos=tables.target.tokenizer_id_of(bos) if bos in numbers else None,
+        start=folder.generation.decoder_start,
+        start_is_prefix=folder.kind == "seq2seq" and start is None,
+        start_is_end=folder.kind == "seq2seq" and numbers.get(start) in ends and folder.model_type != "marian",
+        added_bos=bos if config.get("add_source_bos") else None,
+        added_eos=eos if config.get("add_source_eos") else None,
+    )

@@ -1,0 +1,32 @@
+"""Which engine runs a folder, and how it is opened. Engines are imported only when a model needs them."""
+
+from alcove.config.settings import ModelSettings
+from alcove.engines.base import BatchEngine, Vocabulary
+from alcove.errors import ModelLoadError
+from alcove.store.folder import ModelFolder
+
+
+def open_engine(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -> BatchEngine:
+    """An engine with the folder's model in it; raises `ModelLoadError` when it cannot be loaded, or when the engine
+    that is asked for does not read this folder."""
+    if settings.engine not in ("auto", folder.layout):
+        hint = ""
+        if (settings.engine, folder.layout) == ("ctranslate2", "transformers"):
+            hint = " Convert it first, or leave the engine out."
+        raise ModelLoadError(
+            f"model '{settings.name}': {folder.path} holds a {folder.layout} model, which the engine "
+            f"{settings.engine} does not read.{hint}"
+        )
+    match folder.layout:
+        case "ctranslate2":
+            from alcove.engines import ctranslate2
+
+            return ctranslate2.load(folder, settings, vocabulary)
+        case "transformers":
+            from alcove.engines import transformers
+
+            return transformers.load(folder, settings, vocabulary)
+        case "echo":
+            from alcove.engines import echo
+
+            return echo.load(settings)

@@ -1,0 +1,105 @@
+"""A folder and the model's settings go in, a transformers model on its device comes out; called by `load` once."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import transformers
+from transformers.utils import logging as chatter
+
+from alcove.config.settings import ModelSettings
+from alcove.engines.transformers.placement import Placement, choose_placement
+from alcove.errors import AlcoveError, ModelLoadError
+from alcove.store.folder import ModelFolder
+
+logger = logging.getLogger(__name__)
+
+TAKEN = frozenset({"attn_implementation", "max_memory", "offload_buffers", "offload_folder", "subfolder", "variant"})
+"""Keyword arguments of `from_pretrained` that are passed on, beside those that `choose_placement` reads."""
+WITHOUT_EFFECT = frozenset(
+    {
+        "cache_dir",
+        "force_download",
+        "local_files_only",
+        "low_cpu_mem_usage",
+        "proxies",
+        "revision",
+        "token",
+        "use_safetensors",
+    }
+)
+"""Keyword arguments that say how to download, or what holds anyway: a folder on disk is read in one way."""
+TABLES = frozenset({"model", "tokenizer", "decode"})
+"""Keys of `engine_options`; the tokenizer's are read by `pipeline/tokenizers`."""
+
+
+def load_model(folder: ModelFolder, settings: ModelSettings) -> Any:
+    """The folder's model in evaluation mode, without generation defaults of its own. Raises `ModelLoadError`."""
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    wishes = _wishes(settings)
+    placement = choose_placement(settings, wishes)
+    arguments = {name: value for name, value in wishes.items() if name in TAKEN} | dict(placement.arguments)
+    auto = transformers.AutoModelForSeq2SeqLM if folder.kind == "seq2seq" else transformers.AutoModelForCausalLM
+    try:
+        model, report = auto.from_pretrained(
+            folder.path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **arguments,
+        )
+        _check_complete(report, folder, settings)
+        if placement.device is not None:
+            model.to(placement.device)
+    except AlcoveError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelLoadError(
+            f"model '{settings.name}': transformers cannot load {folder.path} (model_type "
+            f"{folder.model_type}): {reason}"
+        ) from error
+    logger.info(
+        "Model '%s': %s in %s on %s", settings.name, type(model).__name__, model.dtype, _where(model, placement)
+    )
+    return model.eval()
+
+
+def _wishes(settings: ModelSettings) -> Mapping[str, Any]:
+    """The `model` table of `engine_options`, checked: every key is honoured, without effect, or refused by name."""
+    label = f"model '{settings.name}': engine_options"
+    for key in settings.engine_options:
+        if key not in TABLES:
+            raise ModelLoadError(f"{label}.{key}: the engine transformers takes {', '.join(sorted(TABLES))}")
+    wishes = settings.engine_options.get("model", {})
+    if not isinstance(wishes, Mapping):
+        raise ModelLoadError(f"{label}.model: must be a table of keyword arguments, not {wishes!r}")
+    for key, value in wishes.items():
+        if key == "trust_remote_code" or key == "use_safetensors":
+            if value is (key == "trust_remote_code"):
+                raise ModelLoadError(f"{label}.model.{key}: alcove runs no code from a model folder; remove the key")
+        elif key in WITHOUT_EFFECT:
+            logger.debug("%s.model.%s has no effect on a folder", label, key)
+        elif key not in TAKEN | Placement.KEYS:
+            known = ", ".join(sorted(TAKEN | Placement.KEYS))
+            raise ModelLoadError(f"{label}.model.{key}: not taken; alcove takes {known}")
+    return wishes
+
+
+def _check_complete(report: Mapping[str, Any], folder: ModelFolder, settings: ModelSettings) -> None:
+    """transformers fills weights that a folder lacks with random numbers, and only logs it."""
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelLoadError(
+            f"model '{settings.name}': the weights in {folder.path} lack {len(missing)} of the model's tensors "
+            f"({missing[0]}, ...): take a complete model, or the config.json that belongs to these weights"
+        )
+
+
+def _where(model: Any, placement: Placement) -> str:
+    if placement.device is not None:
+        return str(torch.device(placement.device))
+    return f"the devices of its map ({', '.join(sorted({str(place) for place in model.hf_device_map.values()}))})"

@@ -1,0 +1,102 @@
+"""One loaded model: takes jobs, gives events. What lies between the two is this folder's business.
+
+A request's way: its jobs are prepared in a thread (prompt, tokens, limits, options), submitted to the engine as runs,
+and the steps that come back become text. Made by `pipeline/pool.py`, used by the routes.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from alcove.config.settings import ModelSettings
+from alcove.engines.base import Engine, Vocabulary
+from alcove.engines.registry import open_engine
+from alcove.errors import EngineFailure
+from alcove.jobs import Event, Job
+from alcove.metrics import Metrics
+from alcove.pipeline.batcher import Batcher
+from alcove.pipeline.mailbox import Mailbox
+from alcove.pipeline.output import Output
+from alcove.pipeline.prepare import Plan, Preparer
+from alcove.pipeline.tokenizer import load_tokenizer
+from alcove.runs import Step
+from alcove.store.find import find
+from alcove.store.recognise import recognise
+
+
+class Model:
+    """A model that is loaded and answers."""
+
+    def __init__(
+        self, settings: ModelSettings, engine: Engine, preparer: Preparer, mailbox: Mailbox, metrics: Metrics
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.loaded_at = int(time.time())
+        """Seconds since 1970."""
+        self._engine = engine
+        self._preparer = preparer
+        self._mailbox = mailbox
+        self._metrics = metrics
+
+    @classmethod
+    def load(cls, settings: ModelSettings, home: Path, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> "Model":
+        """Read the model from disk, pulled ones from `home`. Blocks; raises `ModelLoadError` or `ConfigurationError`.
+        Answers will be awaited on `loop`."""
+        folder = recognise(find(settings.source, settings.revision, settings.engine, home), settings.task)
+        tokenizer = load_tokenizer(folder, settings)
+        engine = open_engine(folder, settings, Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens))
+        batcher = Batcher(
+            engine,
+            max_queue=settings.max_queue,
+            max_batch_size=settings.max_batch_size,
+            max_batch_tokens=settings.max_batch_tokens,
+        )
+        return cls(settings, batcher, Preparer(folder, settings, tokenizer, batcher), Mailbox(loop), metrics)
+
+    async def answer(self, jobs: Sequence[Job]) -> AsyncGenerator[Event, None]:
+        """The events of these jobs, as they come; ends when all outputs have ended.
+
+        Raises `InvalidRequest` or `Overloaded` before the first event, and `EngineFailure` at any time. Closing the
+        generator cancels what still runs.
+        """
+        plans = await asyncio.to_thread(self._preparer.prepare, jobs)
+        running = {plan.run.id: plan for plan in plans}
+        reader = self._mailbox.open(running)
+        try:
+            self._engine.submit([plan.run for plan in plans], self._mailbox.put)
+            self._metrics.count_request(self.name)
+            while running:
+                steps = await reader.take()
+                for output in _deliver(steps, running):
+                    event = output.event()
+                    self._metrics.count_tokens(self.name, prompt=event.prompt_tokens, completion=event.tokens)
+                    yield event
+                if failed := next((step for step in steps if step.error is not None), None):
+                    raise EngineFailure(f"run {failed.run} failed: {failed.error}")
+                for run_id in [run_id for run_id, plan in running.items() if plan.ended]:
+                    del running[run_id]
+                    self._engine.cancel(run_id)  # a stop string has ended it: the engine need not go on
+        finally:
+            for run_id in running:
+                self._engine.cancel(run_id)
+            reader.close()
+
+    def close(self) -> None:
+        """End all runs and release the model. Blocks until the engine has let go."""
+        self._engine.close()
+
+
+def _deliver(steps: Iterable[Step], running: Mapping[str, Plan]) -> list[Output]:
+    """Hand steps to their outputs; returns the outputs that have news, each once."""
+    touched: dict[Output, None] = {}
+    for step in steps:
+        plan = running.get(step.run)
+        if plan is None or step.error is not None:
+            continue
+        output = plan.outputs[step.output]
+        if output.finish is None:
+            output.take(step)
+            touched[output] = None
+    return list(touched)

@@ -1,0 +1,25 @@
+"""Reads a request's body, within its limit, and insists on JSON."""
+
+from starlette.requests import ClientDisconnect, Request
+
+from alcove.server.errors import ClientGone, ContentTooLarge, UnsupportedMediaType
+
+
+async def read_json_bytes(request: Request, limit: int) -> bytes:
+    """The body; raises `ContentTooLarge` as soon as the declared or the received length is over `limit` bytes."""
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"The body should be application/json, not {media_type!r}.")
+    too_large = ContentTooLarge(f"The body is larger than {limit} bytes.")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise too_large
+    except ClientDisconnect as error:
+        raise ClientGone("The client left while it sent its request.") from error
+    return bytes(body)

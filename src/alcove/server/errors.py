@@ -1,0 +1,114 @@
+"""The one table from what went wrong to what HTTP and OpenAI call it."""
+
+import logging
+from http import HTTPStatus
+from typing import NamedTuple
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from alcove.errors import (
+    AlcoveError,
+    EngineFailure,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ShuttingDown,
+)
+from alcove.protocol.errors import ErrorBody, ErrorObject
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidKey(AlcoveError):
+    """No bearer token, or none that is accepted."""
+
+
+class ContentTooLarge(AlcoveError):
+    """The request's body is over the limit."""
+
+
+class UnsupportedMediaType(AlcoveError):
+    """The request's body says that it is not JSON."""
+
+
+class ClientGone(AlcoveError):
+    """The client left before its request had come in whole; nobody reads the answer."""
+
+
+class Meaning(NamedTuple):
+    """How HTTP and OpenAI name an error."""
+
+    status: int
+    type: str
+    code: str | None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_INTERNAL = Meaning(500, "server_error", "internal_error")
+_RETRY = (("retry-after", "1"),)
+
+MEANINGS: dict[type[AlcoveError], Meaning] = {
+    InvalidRequest: Meaning(400, "invalid_request_error", None),
+    InvalidKey: Meaning(401, "invalid_request_error", "invalid_api_key", (("www-authenticate", "Bearer"),)),
+    ModelNotFound: Meaning(404, "invalid_request_error", "model_not_found"),
+    ContentTooLarge: Meaning(413, "invalid_request_error", "content_too_large"),
+    UnsupportedMediaType: Meaning(415, "invalid_request_error", "unsupported_media_type"),
+    EngineFailure: _INTERNAL,
+    ClientGone: Meaning(499, "invalid_request_error", None),
+    Overloaded: Meaning(503, "service_unavailable_error", "server_is_overloaded", _RETRY),
+    ShuttingDown: Meaning(503, "service_unavailable_error", "shutting_down", _RETRY),
+}
+"""An error type means what its nearest entry says; everything else is our own fault."""
+
+_PARAMS: dict[type[AlcoveError], str] = {ModelNotFound: "model"}
+_INTERNAL_MESSAGE = "The server failed on this request; its log says why."
+
+
+def meaning(error: BaseException) -> Meaning:
+    """What this error is to HTTP and OpenAI."""
+    return next((MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS), _INTERNAL)
+
+
+def body(error: BaseException) -> bytes:
+    """OpenAI's error body. The text of our own faults stays in the log: it may tell of paths and addresses."""
+    known = meaning(error)
+    message = _INTERNAL_MESSAGE if known is _INTERNAL else str(error)
+    param, code = _PARAMS.get(type(error)) if isinstance(error, AlcoveError) else None, known.code
+    if isinstance(error, InvalidRequest):
+        param, code = error.param, error.code
+    return msgspec.json.encode(ErrorBody(ErrorObject(message, known.type, param, code)))
+
+
+def response(error: BaseException) -> Response:
+    """The whole answer to a request that failed."""
+    known = meaning(error)
+    log(error)
+    return Response(body(error), known.status, dict(known.headers), media_type="application/json")
+
+
+def log(error: BaseException) -> None:
+    """Write down what is our own fault; a client's fault is its own business."""
+    if meaning(error) is _INTERNAL:
+        logger.error("Failed on a request", exc_info=error)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application an OpenAI error, those of the routing included."""
+    app.add_exception_handler(HTTPException, _from_routing)
+    app.add_exception_handler(AlcoveError, _from_error)
+    app.add_exception_handler(Exception, _from_error)
+
+
+async def _from_error(request: Request, error: BaseException) -> Response:
+    return response(error)
+
+
+async def _from_routing(request: Request, error: BaseException) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "unknown_url", 405: "method_not_allowed"}.get(error.status_code)
+    message = f"{HTTPStatus(error.status_code).phrase}: {request.method} {request.scope['path']}"
+    wire = ErrorBody(ErrorObject(message, "invalid_request_error", None, code))
+    return Response(msgspec.json.encode(wire), error.status_code, error.headers, media_type="application/json")

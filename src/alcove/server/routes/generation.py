@@ -1,0 +1,46 @@
+"""`/v1/completions` and `/v1/chat/completions`, with their older and shorter paths."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from alcove.protocol.chat import ChatRequest
+from alcove.protocol.completions import CompletionRequest
+from alcove.protocol.render import ChatRenderer, CompletionRenderer
+from alcove.protocol.request import chat_jobs, completion_jobs, parse
+from alcove.server.body import read_json_bytes
+from alcove.server.respond import Answer
+from alcove.server.state import Served, State
+
+router = APIRouter()
+
+
+@router.post("/v1/completions")
+@router.post("/completions", include_in_schema=False)
+async def create_completion(request: Request, state: Served) -> Response:
+    """Complete one prompt or several."""
+    return await _complete(request, state, engine=None)
+
+
+@router.post("/v1/engines/{engine:path}/completions")
+async def create_engine_completion(request: Request, state: Served, engine: str) -> Response:
+    """Complete with the model that the path names, as OpenAI's first API did."""
+    return await _complete(request, state, engine)
+
+
+@router.post("/v1/chat/completions")
+@router.post("/chat/completions", include_in_schema=False)
+async def create_chat_completion(request: Request, state: Served) -> Response:
+    """Answer a chat."""
+    wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), ChatRequest)
+    model = state.models.get(wire.model)
+    events = model.answer(chat_jobs(wire, extra))
+    usage = wire.stream_options is not None and wire.stream_options.include_usage
+    return Answer(events, ChatRenderer(model.name, wire.n), stream=wire.stream, include_usage=usage)
+
+
+async def _complete(request: Request, state: State, engine: str | None) -> Response:
+    wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), CompletionRequest)
+    model = state.models.get(engine or wire.model)
+    events = model.answer(completion_jobs(wire, extra))
+    usage = wire.stream_options is not None and wire.stream_options.include_usage
+    return Answer(events, CompletionRenderer(model.name, wire.n), stream=wire.stream, include_usage=usage)

@@ -1,0 +1,37 @@
+"""How the server does: health and metrics."""
+
+import msgspec
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from alcove.server.state import Served
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def ready(state: Served) -> Response:
+    """200 when the models are loaded, 503 otherwise."""
+    status = "ready" if state.models else "no model"
+    return Response(msgspec.json.encode({"status": status}), media_type="application/json")
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """200 as long as the process answers at all."""
+    return Response(b'{"status":"live"}', media_type="application/json")
+
+
+@router.get("/metrics")
+async def prometheus(state: Served) -> Response:
+    """Counters, in Prometheus' text format."""
+    return Response(state.metrics.as_text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/metrics")
+async def json_metrics(state: Served) -> Response:
+    """The same tokens and calls, in the JSON of transformers-openai-api."""
+    if not state.settings.server.json_metrics:
+        raise HTTPException(404)
+    return Response(msgspec.json.encode(state.metrics.as_json()), media_type="application/json")

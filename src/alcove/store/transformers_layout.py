@@ -1,0 +1,94 @@
+"""A folder in transformers' layout: config.json and safetensors. `read_folder` is called by `store/recognise.py`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alcove.errors import ModelLoadError
+from alcove.store.folder import Kind, ModelFolder
+from alcove.store.generation import read_generation
+from alcove.store.jsonfile import read_object
+
+POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "seq_length", "n_ctx")
+"""Names of the number of positions, as the families have them."""
+SIDED_POSITIONS = ("max_encoder_position_embeddings", "max_decoder_position_embeddings")
+"""LED and its kin have a number for each side."""
+UNBOUNDED = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers", "bloom", "mpt", "pegasus_x"})
+"""Families with relative or computed positions, whose config.json names the length of training only."""
+ENCODERS = ("MaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+"""Ends of the architectures' names that make no text."""
+
+
+def read_folder(path: Path) -> ModelFolder:
+    """What the transformers model in `path` is. Raises `ModelLoadError`."""
+    config = read_object(path / "config.json")
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise ModelLoadError(
+            f"{path / 'config.json'} has no model_type: it is no model's, or of a model.bin now missing"
+        )
+    kind = _kind(path, config)
+    _check_weights(path)
+    source, target = _limits(config, kind)
+    return ModelFolder(
+        path=path,
+        layout="transformers",
+        kind=kind,
+        model_type=model_type,
+        source_limit=source,
+        target_limit=target,
+        generation=read_generation(path, config, kind),
+        config=config,
+    )
+
+
+def has_pickle(path: Path) -> bool:
+    """Whether `path` holds weights as Python pickles."""
+    return any(next(path.glob(pattern), None) for pattern in ("pytorch_model*.bin", "*.pt", "*.pth"))
+
+
+def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
+    architectures = config.get("architectures") or []
+    name = architectures[0] if architectures else ""
+    if config.get("is_encoder_decoder"):
+        return "seq2seq"
+    if name.endswith("ForConditionalGeneration") and _kept_to_text(config):
+        return "seq2seq"  # T5's oldest files lack is_encoder_decoder
+    if name.endswith(("ForCausalLM", "LMHeadModel")):
+        return "causal"
+    what = name or config["model_type"]
+    reason = "makes no text" if name.endswith(ENCODERS) or name.endswith("Model") else "is not served"
+    raise ModelLoadError(
+        f"{path / 'config.json'}: {what} {reason}: served are encoder-decoder (is_encoder_decoder) and "
+        "decoder-only (...ForCausalLM) models"
+    )
+
+
+def _kept_to_text(config: Mapping[str, Any]) -> bool:
+    return not {"vision_config", "audio_config"} & config.keys()
+
+
+def _check_weights(path: Path) -> None:
+    index = path / "model.safetensors.index.json"
+    if index.exists():
+        for name in sorted(set(read_object(index).get("weight_map", {}).values())):
+            if not (path / name).exists():
+                raise ModelLoadError(f"{path / name} is missing, though {index.name} names it: download it again")
+    elif next(path.glob("*.safetensors"), None) is None:
+        if has_pickle(path):
+            raise ModelLoadError(
+                f"{path} has its weights as Python pickles only (pytorch_model.bin), which may run foreign code: "
+                "take a revision with model.safetensors, or convert them to safetensors where you trust them"
+            )
+        raise ModelLoadError(f"{path} has a config.json but no weights: add its model.safetensors")
+
+
+def _limits(config: Mapping[str, Any], kind: Kind) -> tuple[int | None, int | None]:
+    """Positions of source and target. OPT's and BART's tables have two rows more, which are no positions."""
+    if config["model_type"] in UNBOUNDED:
+        return None, None
+    if kind == "seq2seq" and all(name in config for name in SIDED_POSITIONS):
+        source, target = (config[name] for name in SIDED_POSITIONS)
+        return source, target
+    positions = next((config[name] for name in POSITIONS if isinstance(config.get(name), int)), None)
+    return (positions, positions) if kind == "seq2seq" else (positions, None)

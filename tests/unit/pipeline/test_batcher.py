@@ -1,0 +1,187 @@
+"""The batcher: who shares a batch, who is refused, and that every run ends exactly once."""
+
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from alcove.engines.base import BatchSink, Capabilities
+from alcove.errors import Overloaded, ShuttingDown
+from alcove.pipeline.batcher import Batcher
+from alcove.runs import Run, Step
+
+TIMEOUT_S = 10
+
+
+class Gate:
+    """A `BatchEngine` whose batches begin and end when the test says so. Runs share a batch by their token 0."""
+
+    capabilities = Capabilities(engine="gate", options={})
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+        self.batches: list[list[str]] = []
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.fails = False
+        self.closed = False
+
+    def check(self, run: Run) -> None:
+        pass
+
+    def batch_key(self, run: Run) -> Hashable:
+        return run.tokens[0]
+
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
+        self.batches.append([run.id for run in runs])
+        self.begun.release()
+        assert self.go.acquire(timeout=TIMEOUT_S)
+        if self.fails:
+            raise RuntimeError("broken")
+        for run in runs:
+            if not sink(Step(run=run.id, tokens=(1,))):
+                sink(Step(run=run.id, finish="stop"))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Steps:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.taken: list[Step] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, step: Step) -> None:
+        with self._changed:
+            self.taken.append(step)
+            self._changed.notify_all()
+
+    def ends(self) -> dict[str, list[str | None]]:
+        found: dict[str, list[str | None]] = {}
+        for step in self.taken:
+            if step.finish or step.error:
+                found.setdefault(step.run, []).append(step.finish or step.error)
+        return found
+
+    def wait(self, ends: int) -> dict[str, list[str | None]]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.ends()) >= ends, TIMEOUT_S), self.taken
+        return self.ends()
+
+
+def run(name: str, key: int = 0, length: int = 1) -> Run:
+    return Run(id=name, tokens=(key,) * length, max_new_tokens=5)
+
+
+@contextmanager
+def batching(engine: Gate, **limits: int) -> Iterator[Batcher]:
+    batcher = Batcher(engine, **{"max_queue": 64, "max_batch_size": 4, "max_batch_tokens": 100, **limits})
+    try:
+        yield batcher
+    finally:
+        for _ in range(100):
+            engine.go.release()
+        batcher.close()
+        assert engine.closed
+
+
+def started(engine: Gate) -> None:
+    assert engine.begun.acquire(timeout=TIMEOUT_S)
+
+
+def test_what_waits_together_runs_together_oldest_first() -> None:
+    engine, steps = Gate(), Steps()
+    with batching(engine) as batcher:
+        batcher.submit([run("lone")], steps)
+        started(engine)
+        for name, key in (("a1", 1), ("b1", 2), ("a2", 1), ("b2", 2), ("a3", 1), ("a4", 1), ("a5", 1)):
+            batcher.submit([run(name, key)], steps)
+        for _ in range(4):
+            engine.go.release()
+        ends = steps.wait(8)
+    assert engine.batches == [["lone"], ["a1", "a2", "a3", "a4"], ["b1", "b2"], ["a5"]]
+    assert all(ended == ["stop"] for ended in ends.values())
+
+
+def test_budget_in_tokens_counts_padding() -> None:
+    engine, steps = Gate(), Steps()
+    with batching(engine, max_batch_tokens=20) as batcher:
+        batcher.submit([run("lone")], steps)
+        started(engine)
+        batcher.submit([run("short", 1, 2), run("long", 1, 9), run("more", 1, 2), run("huge", 1, 50)], steps)
+        for _ in range(4):
+            engine.go.release()
+        steps.wait(5)
+    assert engine.batches == [["lone"], ["short", "long"], ["more"], ["huge"]]
+
+
+def test_queue_is_bounded_by_requests_and_takes_all_or_none() -> None:
+    engine, steps = Gate(), Steps()
+    with batching(engine, max_queue=1) as batcher:
+        batcher.submit([run("running")], steps)
+        started(engine)
+        batcher.submit([run(f"waiting-{number}") for number in range(3)], steps)
+        with pytest.raises(Overloaded):
+            batcher.submit([run("refused")], steps)
+        batcher.cancel("waiting-0")
+        with pytest.raises(Overloaded):
+            batcher.submit([run("refused")], steps)
+        batcher.cancel("waiting-1")
+        batcher.cancel("waiting-2")
+        batcher.submit([run("taken")], steps)
+        engine.go.release()
+        engine.go.release()
+        assert set(steps.wait(2)) == {"running", "taken"}
+
+
+def test_cancelled_runs_are_told_nothing_more() -> None:
+    engine, steps = Gate(), Steps()
+    with batching(engine) as batcher:
+        batcher.submit([run("running"), run("other")], steps)
+        started(engine)
+        batcher.cancel("running")
+        batcher.cancel("unknown")
+        engine.go.release()
+        steps.wait(1)
+    assert {step.run for step in steps.taken} == {"other"}
+
+
+def test_failure_answers_its_batch_and_only_that() -> None:
+    engine, steps = Gate(), Steps()
+    with batching(engine) as batcher:
+        batcher.submit([run("a", 1), run("b", 1)], steps)
+        started(engine)
+        batcher.submit([run("c", 2)], steps)
+        engine.fails = True
+        engine.go.release()
+        started(engine)
+        engine.fails = False
+        engine.go.release()
+        ends = steps.wait(3)
+    assert ends == {"a": ["RuntimeError: broken"], "b": ["RuntimeError: broken"], "c": ["stop"]}
+
+
+def test_workers_run_side_by_side() -> None:
+    engine, steps = Gate(workers=2), Steps()
+    with batching(engine) as batcher:
+        batcher.submit([run("a")], steps)
+        started(engine)
+        batcher.submit([run("b")], steps)
+        started(engine)
+    assert sorted(engine.batches) == [["a"], ["b"]]
+
+
+def test_close_ends_everything_once() -> None:
+    engine, steps = Gate(), Steps()
+    batcher = Batcher(engine, max_queue=64, max_batch_size=4, max_batch_tokens=100)
+    batcher.submit([run("running")], steps)
+    started(engine)
+    batcher.submit([run("waiting", 1)], steps)
+    engine.go.release()
+    batcher.close()
+    with pytest.raises(ShuttingDown):
+        batcher.submit([run("late")], steps)
+    assert {name: len(ends) for name, ends in steps.ends().items()} == {"running": 1, "waiting": 1}

@@ -1,0 +1,50 @@
+"""The mailbox between engine threads and the event loop."""
+
+import asyncio
+import threading
+
+from alcove.pipeline.mailbox import Mailbox
+from alcove.runs import Step
+
+
+async def test_steps_of_many_threads_reach_their_readers_in_order() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    names = [f"run-{number}" for number in range(8)]
+    readers = {name: mailbox.open([name]) for name in names}
+
+    def produce(name: str) -> None:
+        for token in range(500):
+            mailbox.put(Step(run=name, tokens=(token,)))
+
+    threads = [threading.Thread(target=produce, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for name, reader in readers.items():
+        tokens: list[int] = []
+        while len(tokens) < 500:
+            tokens += [token for step in await reader.take() for token in step.tokens]
+        assert tokens == list(range(500))
+    for thread in threads:
+        thread.join()
+
+
+async def test_what_piled_up_comes_at_once_with_one_wake_up() -> None:
+    loop = asyncio.get_running_loop()
+    mailbox = Mailbox(loop)
+    reader = mailbox.open(["a", "b"])
+    for token in range(5):
+        mailbox.put(Step(run="a" if token % 2 else "b", tokens=(token,)))
+    assert [step.tokens for step in await reader.take()] == [(0,), (1,), (2,), (3,), (4,)]
+
+
+async def test_closed_readers_and_closed_loops_take_nothing() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    reader, other = mailbox.open(["a"]), mailbox.open(["b"])
+    reader.close()
+    mailbox.put(Step(run="a", tokens=(1,)))
+    mailbox.put(Step(run="b", tokens=(2,)))
+    assert [step.tokens for step in await other.take()] == [(2,)]
+    closed = asyncio.new_event_loop()
+    orphan = Mailbox(closed)
+    closed.close()
+    orphan.put(Step(run="a"))

@@ -59,7 +59,7 @@ def running(
 ) -> Iterator[Server]:
     """`python -m alcove serve ARGUMENTS` in a folder, from the first answer to the last; stopped as Ctrl-C would."""
     log = cwd / "server.log"
-    port = port or free_port()
+    port = free_port()
     command = [sys.executable, "-m", module, *arguments, "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -4,7 +4,7 @@
 the engine, and the run's steps into events.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from alcove.runs import FinishReason, Options
@@ -21,12 +21,25 @@ class Message:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A prompt in turns, oldest first."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """A prompt that is encoded already; taken as it is, no special tokens are added."""
+
+    ids: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One prompt whose completions are wanted. A request has a job for each of its prompts."""
 
-    prompt: str | tuple[int, ...] | tuple[Message, ...]
-    """Text, token ids, or a chat; ids are taken as they are, without special tokens added."""
+    prompt: str | TokenIds | Chat
     param: str
     """The field of the request that holds the prompt, for errors: `prompt`, `prompt[1]`, `messages`."""
     max_tokens: int | None = None
@@ -39,7 +52,7 @@ class Job:
     """Whether the answer begins with the prompt's own text."""
     outputs: int = 1
     """Completions wanted of this prompt (OpenAI's `n`): that many samples, or the best of one beam search."""
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     """What the request asks; the rest comes from the model."""
     source_lang: str | None = None
     """Language of the prompt in the model's own code, for models that have languages."""

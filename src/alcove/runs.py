@@ -75,7 +75,7 @@ DEFAULT_OPTIONS = Options(
     repetition_penalty=1.0,
     min_new_tokens=0,
 )
-"""What holds where nothing else is said: greedy, nothing penalised. Every one is neutral: asking for it changes nothing."""
+"""What holds where nothing else is said: greedy, nothing penalised. Each is neutral: asking for it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from tests.serving import Server, running
 KEY = "sk-alcove-test-0123456789"
 CONFIGURATION = '[[model]]\nname = "echo"\nsource = "builtin:echo"\nengine = "echo"\n'
 PATHS = [
-    "/", "/docs", "/openapi.json", "/metrics", "/v1/metrics", "/v1/models", "/v1/models/echo", "/v1/engines", "/nothing",
-    "/health/", "/health//live", "/HEALTH", "/health/live/x", "/v1/../health", "//health", "/v1/completions",
+    "/", "/docs", "/openapi.json", "/metrics", "/v1/metrics", "/v1/models", "/v1/models/echo", "/v1/engines",
+    "/nothing", "/health/", "/health//live", "/HEALTH", "/health/live/x", "/v1/../health", "//health",
+    "/v1/completions",
 ]  # fmt: skip
 
 

@@ -109,7 +109,9 @@ def test_opt_as_published_begins_with_its_special_token(zoo: Callable[[str], Pat
     assert ours(path).encode("x")[0] == ours(path).bos_id
 
 
-@pytest.mark.parametrize("config", [{}, {"extra_special_tokens": None}, {"extra_special_tokens": None, "extra_ids": 100}])
+@pytest.mark.parametrize(
+    "config", [{}, {"extra_special_tokens": None}, {"extra_special_tokens": None, "extra_ids": 100}]
+)
 def test_t5_from_its_sentencepiece_file(config: dict[str, Any], zoo: Callable[[str], Path], tmp_path: Path) -> None:
     path = copy(zoo("t5"), tmp_path / "t5", "tokenizer.json", **config)
     assert_same(ours(path), theirs(path))
@@ -149,7 +151,9 @@ def test_marian_with_languages_and_apart_vocabularies(zoo: Callable[[str], Path]
 
 
 def test_m2m100_as_published_has_special_languages(zoo: Callable[[str], Path], tmp_path: Path) -> None:
-    path = copy(zoo("m2m100"), tmp_path / "m2m100", "added_tokens.json", added_tokens_decoder=None, extra_special_tokens=None)
+    path = copy(
+        zoo("m2m100"), tmp_path / "m2m100", "added_tokens.json", added_tokens_decoder=None, extra_special_tokens=None
+    )
     codes = theirs(zoo("m2m100")).lang_code_to_id
     (path / "special_tokens_map.json").write_text(
         json.dumps({"additional_special_tokens": [f"__{code}__" for code in codes], "eos_token": "</s>"})
@@ -241,7 +245,7 @@ def test_clean_up_of_spaces(name: str, zoo: Callable[[str], Path]) -> None:
 
 
 CHATS: tuple[tuple[Message, ...], ...] = (
-    (Message(role="user", content="Hi <b>\"there\"</b>\n"),),
+    (Message(role="user", content='Hi <b>"there"</b>\n'),),
     (
         Message(role="system", content="  Be kind. "),
         Message(role="user", content="Hi"),
@@ -270,9 +274,7 @@ def test_chat_templates(
     tokenizer = ours(path)
     wanted = ModelSettings(name="m", source="m", prompt={"chat_template": template})
     prepared = Prompter(model_folder(path), wanted, tokenizer).chat(messages)
-    plain = [
-        {"role": m.role, "content": m.content} | ({"name": m.name} if m.name else {}) for m in messages
-    ]
+    plain = [{"role": m.role, "content": m.content} | ({"name": m.name} if m.name else {}) for m in messages]
     oracle = theirs(path)
     keywords = {"chat_template": template, "add_generation_prompt": True}
     assert prepared.text == oracle.apply_chat_template(plain, tokenize=False, **keywords)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alcove.config.files import read_text
-from alcove.config.layers import Entry, Location, Origin
+from alcove.config.layers import Entry, Layer, Location, Origin
 from alcove.config.settings import AuthSettings, Settings
 from alcove.errors import ConfigurationError
 
@@ -51,24 +51,23 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def without_keys(settings: Settings, *, forerunner: bool, address_known: bool) -> tuple[AuthSettings, str | None]:
-    """What holds for a server that has no keys, and a warning about it.
+def without_keys(settings: Settings, file: Layer, *, address_known: bool) -> tuple[dict[Location, Entry], str | None]:
+    """What must be set for a server that has no keys, and a warning about it.
 
     Raises `ConfigurationError` where it would be open to the network and nobody has asked for that.
     """
     auth, host = settings.auth, settings.server.host
     if auth.keys or auth.insecure_no_auth:
-        return auth, None
-    if not is_loopback(host):
-        if not forerunner:
-            raise ConfigurationError(
-                f"server.host is {host} and there are no keys, so that anyone could use the server: put keys into the "
-                "environment variable ALCOVE_API_KEYS, listen on 127.0.0.1, or say --insecure-no-auth"
-            )
-        return auth.model_copy(update={"insecure_no_auth": True}), (
-            f"ANYONE WHO REACHES {host}:{settings.server.port} CAN USE THIS SERVER: it has no keys. "
-            "Put keys into ALCOVE_API_KEYS, or listen on 127.0.0.1; --insecure-no-auth silences this"
+        return {}, None
+    if is_loopback(host):
+        origin = Origin("no keys", "the address is unknown")
+        return {} if address_known else {("auth", "loopback_only"): Entry(True, origin)}, None
+    if not file.forerunner:
+        raise ConfigurationError(
+            f"server.host is {host} and there are no keys, so that anyone could use the server: put keys into the "
+            "environment variable ALCOVE_API_KEYS, listen on 127.0.0.1, or say --insecure-no-auth"
         )
-    if not address_known:
-        return auth.model_copy(update={"loopback_only": True}), None
-    return auth, None
+    return {("auth", "insecure_no_auth"): Entry(True, Origin(file.source, "a forerunner's set-up"))}, (
+        f"ANYONE WHO REACHES {host}, PORT {settings.server.port}, CAN USE THIS SERVER: it has no keys. "
+        "Put keys into ALCOVE_API_KEYS, or listen on 127.0.0.1; --insecure-no-auth silences this"
+    )

@@ -62,8 +62,9 @@ def load(
     if (keys := gathered_keys(settings.auth, entries, environ)) is not None:
         entries[KEYS] = keys
         settings = validated(entries)
-    auth, warning = without_keys(settings, forerunner=file.forerunner, address_known=address_known)
-    settings = settings.model_copy(update={"auth": auth})
+    openness, warning = without_keys(settings, file, address_known=address_known)
+    entries |= openness
+    settings = validated(entries)
     return Loaded(
         settings=settings,
         origins=_origins(settings, entries),
@@ -82,7 +83,7 @@ def _check_models(settings: Settings, source: str, entries: Mapping[Location, En
         raise ConfigurationError(
             f"{source}: no model is enabled; add one, or start without WHAT for the built-in models"
         )
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     for index, model in enumerate(settings.models):
         for name in dict.fromkeys((model.name, *model.aliases)):
             if name in seen:
@@ -90,7 +91,7 @@ def _check_models(settings: Settings, source: str, entries: Mapping[Location, En
                 raise ConfigurationError(
                     f"{entries['models', index, field].origin}: a model before it is named {name!r}, too"
                 )
-            seen[name] = index
+            seen.add(name)
     defaults = [index for index, model in enumerate(settings.models) if model.default]
     if len(defaults) > 1:
         origin = entries["models", defaults[1], "default"].origin

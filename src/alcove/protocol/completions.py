@@ -17,19 +17,25 @@ def _is_ids(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def _check_prompt(value: Any) -> Any:
-    many = isinstance(value, list) and value and (all(isinstance(p, str) for p in value) or all(map(_is_ids, value)))
-    if not (isinstance(value, str) or many or (value and _is_ids(value))):
+def _as_prompts(value: Any) -> Any:
+    """All four forms of the field as the last one: a list of texts or of token ids."""
+    if isinstance(value, str) or (value and _is_ids(value)):
+        return [value]
+    if not (isinstance(value, list) and value and (all(isinstance(p, str) for p in value) or all(map(_is_ids, value)))):
         raise PydanticCustomError("prompt", "should be a string, a list of strings, token ids, or a list of token ids")
-    if many and len(value) > MAX_PROMPTS:
+    if len(value) > MAX_PROMPTS:
         raise PydanticCustomError("prompt", f"at most {MAX_PROMPTS} prompts in a request")
     return value
+
+
+Prompts = str | list[str] | list[int] | list[list[int]]
+"""What a client may send."""
 
 
 class CompletionRequest(GenerationRequest):
     """Body of a request for completions."""
 
-    prompt: Annotated[str | list[str] | list[int] | list[list[int]], BeforeValidator(_check_prompt)]
+    prompt: Annotated[list[str | list[int]], BeforeValidator(_as_prompts, json_schema_input_type=Prompts)]
     """One text or several, or their token ids."""
     echo: bool = False
     """Begin each answer with its prompt."""

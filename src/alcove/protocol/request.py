@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from alcove.errors import InvalidRequest
-from alcove.jobs import Job, Message
+from alcove.jobs import Chat, Job, Message, TokenIds
 from alcove.protocol.chat import ChatRequest
 from alcove.protocol.completions import CompletionRequest
 from alcove.protocol.fields import ACCEPTED, ENGINE_OPTIONS, REFUSED, GenerationRequest
@@ -46,23 +46,16 @@ def parse(body: bytes, wire_type: type[Request]) -> tuple[Request, dict[str, Any
 
 def completion_jobs(request: CompletionRequest, extra: dict[str, Any]) -> list[Job]:
     """A job for each prompt of a completion request."""
-    prompt = request.prompt
-    if isinstance(prompt, str):
-        prompts: list[str | tuple[int, ...]] = [prompt]
-    elif isinstance(prompt[0], int):
-        prompts = [tuple(prompt)]
-    else:
-        prompts = [item if isinstance(item, str) else tuple(item) for item in prompt]
     return [
         Job(
-            prompt=item,
-            param="prompt" if len(prompts) == 1 else f"prompt[{number}]",
+            prompt=item if isinstance(item, str) else TokenIds(tuple(item)),
+            param="prompt" if len(request.prompt) == 1 else f"prompt[{number}]",
             max_tokens=request.max_tokens or request.max_new_tokens,
             default_max_tokens=COMPLETION_MAX_TOKENS,
             echo=request.echo,
             **_shared(request, extra),
         )
-        for number, item in enumerate(prompts)
+        for number, item in enumerate(request.prompt)
     ]
 
 
@@ -70,7 +63,7 @@ def chat_jobs(request: ChatRequest, extra: dict[str, Any]) -> list[Job]:
     """The one job of a chat request."""
     messages = tuple(Message(role=m.role, content=m.content, name=m.name) for m in request.messages)
     limit = request.max_completion_tokens or request.max_tokens or request.max_new_tokens
-    return [Job(prompt=messages, param="messages", max_tokens=limit, **_shared(request, extra))]
+    return [Job(prompt=Chat(messages), param="messages", max_tokens=limit, **_shared(request, extra))]
 
 
 def _shared(request: GenerationRequest, extra: dict[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,8 @@ class KeyRing:
             return False
         scheme, _, token = authorization[0].partition(b" ")
         digest = _digest(token)
-        # a list, not a generator: every key is compared, found or not
-        found = any([hmac.compare_digest(digest, known) for known in self._digests])
-        return found and scheme.lower() == b"bearer"
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all of them, found or not
+        return any(matches) and scheme.lower() == b"bearer"
 
 
 class Authorization:

@@ -12,8 +12,6 @@ from alcove.protocol.completions import Completion, CompletionRequest
 from alcove.protocol.errors import ErrorBody
 from alcove.protocol.models import EngineList, EngineObject, ModelList, ModelObject
 
-_REFERENCE = "#/components/schemas/{name}"
-
 REQUESTS: dict[tuple[str, str], type] = {
     ("post", "/v1/completions"): CompletionRequest,
     ("post", "/v1/engines/{engine}/completions"): CompletionRequest,
@@ -48,30 +46,31 @@ def install(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
-    requests = sorted(set(REQUESTS.values()), key=lambda wire: wire.__name__)
-    _, request_schemas = models_json_schema(
-        [(wire, "validation") for wire in requests], ref_template=_REFERENCE.replace("{name}", "{model}")
-    )
-    answers = {*RESPONSES.values(), *STREAMS.values(), ErrorBody}
-    _, answer_schemas = msgspec.json.schema_components(answers, ref_template=_REFERENCE)
-    document.setdefault("components", {}).setdefault("schemas", {}).update(request_schemas["$defs"] | answer_schemas)
-    for (method, path), wire in REQUESTS.items():
-        document["paths"][path][method]["requestBody"] = {
-            "required": True,
-            "content": {"application/json": _schema(wire)},
-        }
+    document.setdefault("components", {}).setdefault("schemas", {}).update(_components())
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            content = {}
-            if answer := RESPONSES.get((method, path)):
-                content["application/json"] = _schema(answer)
-            if chunk := STREAMS.get((method, path)):
-                content["text/event-stream"] = _schema(chunk)
-            responses = {"200": {"description": "Success", **({"content": content} if content else {})}}
-            responses["default"] = {"description": "Error", "content": {"application/json": _schema(ErrorBody)}}
-            operation["responses"] = responses
+            here = method, path
+            if here in REQUESTS:
+                operation["requestBody"] = {"required": True, "content": _content("application/json", REQUESTS[here])}
+            success: dict[str, Any] = {"description": "Success"}
+            if here in RESPONSES:
+                success["content"] = _content("application/json", RESPONSES[here])
+            if here in STREAMS:
+                success["content"] |= _content("text/event-stream", STREAMS[here])
+            error = {"description": "Error", "content": _content("application/json", ErrorBody)}
+            operation["responses"] = {"200": success, "default": error}
     return document
 
 
-def _schema(wire: type) -> dict[str, Any]:
-    return {"schema": {"$ref": _REFERENCE.format(name=wire.__name__)}}
+def _components() -> dict[str, Any]:
+    """The schemas of all wire types, by name."""
+    _, schemas = models_json_schema(
+        [(CompletionRequest, "validation"), (ChatRequest, "validation")], ref_template="#/components/schemas/{model}"
+    )
+    answers = {*RESPONSES.values(), *STREAMS.values(), ErrorBody}
+    _, answer_schemas = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
+    return {**schemas["$defs"], **answer_schemas}
+
+
+def _content(media_type: str, wire: type) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{wire.__name__}"}}}

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from alcove.config.load import Loaded, load
@@ -135,16 +135,25 @@ class TestToml:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("[server\n", "alcove.toml: not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)"),
+            (
+                "[server\n",
+                "alcove.toml: not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)",
+            ),
             ("[server]\nprot = 1\n" + MODEL, "alcove.toml: server.prot: unknown key; did you mean 'port'?"),
             ("[servers]\n" + MODEL, "alcove.toml: servers: unknown key; did you mean 'server'?"),
             ("[[models]]\nname = 'a'\n", "alcove.toml: models: unknown key; did you mean 'model'?"),
             (MODEL + "engin = 'auto'\n", "alcove.toml: model 't5'.engin: unknown key; did you mean 'engine'?"),
-            (MODEL + "prompt.profil = 'x'\n", "alcove.toml: model 't5'.prompt.profil: unknown key; did you mean 'profile'?"),
+            (
+                MODEL + "prompt.profil = 'x'\n",
+                "alcove.toml: model 't5'.prompt.profil: unknown key; did you mean 'profile'?",
+            ),
             ("[server]\nzzz = 1\n" + MODEL, "alcove.toml: server.zzz: unknown key"),
             ('[server]\nport = "80"\n' + MODEL, 'alcove.toml: server.port: should be a valid integer, not "80"'),
             ("[server]\nport = true\n" + MODEL, "alcove.toml: server.port: should be a valid integer, not true"),
-            ("[server]\nport = 70000\n" + MODEL, "alcove.toml: server.port: should be less than or equal to 65535, not 70000"),
+            (
+                "[server]\nport = 70000\n" + MODEL,
+                "alcove.toml: server.port: should be less than or equal to 65535, not 70000",
+            ),
             ("server = 3\n" + MODEL, "alcove.toml: server: should be an object, not 3"),
             (MODEL + "engine = 'ct2'\n", "alcove.toml: model 't5'.engine: should be 'auto', 'ctranslate2', "),
             (MODEL + "aliases = [1]\n", "alcove.toml: model 't5'.aliases: should be a valid string, not 1"),
@@ -152,7 +161,10 @@ class TestToml:
             ("model = 3\n", "alcove.toml: model: should be tables, each headed [[model]]"),
             ("[[model]]\nsource = 'a'\n", "alcove.toml: model 1: 'name' is missing"),
             ("[[model]]\nname = 'a'\n", "alcove.toml: model 'a': 'source' is missing"),
-            ("[[model]]\nname = ''\nsource = 'a'\n", "alcove.toml: model ''.name: String should have at least 1 character"),
+            (
+                "[[model]]\nname = ''\nsource = 'a'\n",
+                "alcove.toml: model ''.name: String should have at least 1 character",
+            ),
             ("", "alcove.toml: no model is enabled"),
             (MODEL + MODEL, "alcove.toml: model 't5'.name: a model before it is named 't5', too"),
             (
@@ -163,7 +175,10 @@ class TestToml:
                 MODEL + "default = true\n[[model]]\nname = 'b'\nsource = 'b'\ndefault = true\n",
                 "alcove.toml: model 'b'.default: 't5' is the default already",
             ),
-            ("[auth]\nkeys = ['secret']\n" + MODEL, "alcove.toml: auth.keys: keys do not belong into a configuration file; "),
+            (
+                "[auth]\nkeys = ['secret']\n" + MODEL,
+                "alcove.toml: auth.keys: keys do not belong into a configuration file; ",
+            ),
         ],
     )
     def test_one_line_names_file_and_key(self, tmp_path: Path, text: str, message: str) -> None:
@@ -183,9 +198,7 @@ class TestOrder:
     ) -> None:
         folder = tmp_path_factory.mktemp("order", numbered=True)
         (folder / "alcove.toml").write_text((f"[server]\nport = {file}\n" if file else "") + MODEL)
-        found = loaded(
-            folder, environ={"ALCOVE_PORT": str(variable)} if variable else {}, flags={"port": flag}
-        )
+        found = loaded(folder, environ={"ALCOVE_PORT": str(variable)} if variable else {}, flags={"port": flag})
         assert found.settings.server.port == next(port for port in (flag, variable, file, 8000) if port is not None)
         expected = {
             flag: "flag: --port",
@@ -276,7 +289,3 @@ class TestEnvironment:
     )
     def test_home(self, tmp_path: Path, environ: dict[str, str], home: Path) -> None:
         assert loaded(tmp_path, environ=environ).settings.home == home
-
-
-def test_log_levels_of_flags_are_those_of_the_settings() -> None:
-    assert get_args(ServerSettings.model_fields["log_level"].annotation) == ("debug", "info", "warning", "error")

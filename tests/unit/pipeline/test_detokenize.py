@@ -20,7 +20,9 @@ BYTE_LEVEL = ["Ġ", "Ġa", "b", "â", "Ĥ", "¬", "âĤ¬", "ðŁ", "¦İ", "ÿ"
 WORD_PIECES = ["a", "##b", ".", "##!", "'", "s", "n", "##"]
 
 
-def vocabulary(pieces: list[str], decoder: object, files: TokenizerFiles, decoding: Decoding | None = None) -> FastTokenizer:
+def vocabulary(
+    pieces: list[str], decoder: object, files: TokenizerFiles, decoding: Decoding | None = None
+) -> FastTokenizer:
     tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token=pieces[0]))
     tokenizer.add_tokens([AddedToken("<plain é>", special=False)])
     tokenizer.add_special_tokens(["</s>"])
@@ -77,7 +79,7 @@ def test_a_token_costs_the_same_at_any_place() -> None:
         seen.append(len(ids))  # type: ignore[arg-type]
         return "x" * len(ids)  # type: ignore[arg-type]
 
-    machine = WindowDetokenizer(decode, skip=frozenset())
+    machine = WindowDetokenizer(decode)
     assert len("".join(machine.feed([1]) for _ in range(500))) == 500
     assert max(seen) == 2
 

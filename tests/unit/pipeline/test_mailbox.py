@@ -19,7 +19,7 @@ async def test_steps_of_many_threads_reach_their_readers_in_order() -> None:
     threads = [threading.Thread(target=produce, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
-    for name, reader in readers.items():
+    for reader in readers.values():
         tokens: list[int] = []
         while len(tokens) < 500:
             tokens += [token for step in await reader.take() for token in step.tokens]

@@ -118,6 +118,8 @@ def test_languagemodels_by_example(rules: Rules, text: str, expected: str) -> No
         (CleanUp, ["a", " ", "b"], ["a", "", " b"]),
     ],
 )
-def test_only_what_must_be_is_held_back(machine: Callable[[], TextMachine], pieces: list[str], expected: list[str]) -> None:
+def test_only_what_must_be_is_held_back(
+    machine: Callable[[], TextMachine], pieces: list[str], expected: list[str]
+) -> None:
     running = machine()
     assert [running.feed(piece) for piece in pieces] == expected

@@ -28,12 +28,18 @@ class ChatTemplate:
         except TemplateSyntaxError as error:
             raise ModelLoadError(f"{origin}: not a Jinja template: {error.message} (line {error.lineno}).") from error
         self._tokens = dict(tokens)
+        # OpenAI's newer name of the system role, which few templates know.
+        self._roles = {} if "developer" in source else {"developer": "system"}
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt, ready for the assistant's turn. Raises `InvalidRequest` with the template's own words when it
         refuses the messages."""
         turns = [
-            {"role": message.role, "content": message.content, **({"name": message.name} if message.name else {})}
+            {
+                "role": self._roles.get(message.role, message.role),
+                "content": message.content,
+                **({"name": message.name} if message.name else {}),
+            }
             for message in messages
         ]
         try:

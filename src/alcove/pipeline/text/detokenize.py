@@ -49,12 +49,16 @@ class WindowDetokenizer:
     """
 
     def __init__(
-        self, decode: Callable[[Sequence[int]], str], *, skip: frozenset[int], open_ended: frozenset[int] = frozenset()
+        self,
+        decode: Callable[[Sequence[int]], str],
+        *,
+        skips: Callable[[int], bool] = lambda token: False,
+        open_ended: frozenset[int] = frozenset(),
     ) -> None:
-        """`decode` gives the text of ids; those in `skip` are left out; a run of those in `open_ended` (byte tokens)
-        becomes text only as a whole, when another token follows."""
+        """`decode` gives the text of ids; `skips` tells which are left out of texts; a run of those in `open_ended`
+        (byte tokens) becomes text only as a whole, when another token follows."""
         self._decode = decode
-        self._skip = skip
+        self._skips = skips
         self._open = open_ended
         self._window: list[int] = []
         self._given = 0
@@ -65,7 +69,7 @@ class WindowDetokenizer:
     def feed(self, ids: Iterable[int]) -> str:
         """Take further ids; returns the text that is certain by now."""
         for token in ids:
-            if token not in self._skip:
+            if not self._skips(token):
                 self._window.append(token)
                 if token not in self._open:
                     self._ready = len(self._window)

@@ -62,20 +62,27 @@ class FastTokenizer:
 
     def stream(self) -> Detokenizer:
         """A machine from ids to text that gives what `decode` gives."""
-        skip = self.special_ids if self._skip_special else frozenset()
         detokenizer: Detokenizer
         if self._decoders == ("ByteLevel",):
-            detokenizer = ByteDetokenizer(lambda i: b"" if i in skip else self._bytes_of(i))
+            detokenizer = ByteDetokenizer(self._bytes_of)
         else:
-            detokenizer = WindowDetokenizer(self._raw, skip=skip, open_ended=self._byte_ids)
+            detokenizer = WindowDetokenizer(
+                self._raw, skips=lambda i: self._shown(i) is None, open_ended=self._byte_ids
+            )
         return Through(detokenizer, CleanUp()) if self._clean_up else detokenizer
 
     def _raw(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
         return text
 
+    def _shown(self, token: int) -> str | None:
+        """The token's string, None when texts do not show it."""
+        if not 0 <= token < len(self.target_tokens) or (self._skip_special and token in self.special_ids):
+            return None
+        return self.target_tokens[token]
+
     def _bytes_of(self, token: int) -> bytes:
-        string = self.target_tokens[token] if 0 <= token < len(self.target_tokens) else None
+        string = self._shown(token)
         if string is None:
             return b""
         try:

@@ -14,10 +14,10 @@ from tokenizers import AddedToken
 
 from alcove.errors import ConfigurationError, ModelLoadError
 
-NAMED_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 _HONOURED = {
-    *NAMED_SPECIAL, "add_bos_token", "add_eos_token", "add_prefix_space", "additional_special_tokens", "chat_template",
+    *_NAMED, "add_bos_token", "add_eos_token", "add_prefix_space", "additional_special_tokens", "chat_template",
     "extra_ids", "extra_special_tokens", "legacy_behaviour", "source_lang", "src_lang", "subfolder", "target_lang",
     "tgt_lang",
 }  # fmt: skip
@@ -40,7 +40,7 @@ class TokenizerFiles:
     overrides: frozenset[str]
     """Names of the keywords that were given."""
     special: Mapping[str, AddedToken]
-    """Named special tokens: `bos_token`, `eos_token`..."""
+    """Named special tokens: `bos_token`, `eos_token`, and whatever else the files call `..._token`."""
     extra: tuple[AddedToken, ...]
     """Further special tokens without a name of their own."""
     added: Mapping[int, AddedToken]
@@ -66,7 +66,7 @@ def read_files(folder: Path, keywords: Mapping[str, Any]) -> TokenizerFiles:
     if not added:
         # Files from before transformers 4.34: the tokens beside the vocabulary stand in files of their own.
         config = {**config, **read_json(path / "special_tokens_map.json"), **keywords}
-        strings = {_token(config[name]).content for name in NAMED_SPECIAL if config.get(name)}
+        strings = {_token(config[name]).content for name in _NAMED if config.get(name)}
         for text, i in read_json(path / "added_tokens.json").items():
             added[int(i)] = AddedToken(text, special=text in strings, normalized=text not in strings)
     known = {token.content: token for token in added.values()}
@@ -76,9 +76,10 @@ def read_files(folder: Path, keywords: Mapping[str, Any]) -> TokenizerFiles:
         return known.get(made.content, made)
 
     extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
-    values = extra.values() if isinstance(extra, dict) else extra
-    special = {name: token(config[name]) for name in NAMED_SPECIAL if config.get(name)}
-    return TokenizerFiles(path, config, frozenset(keywords), special, tuple(map(token, values)), added)
+    named = {**config, **extra} if isinstance(extra, dict) else config
+    special = {name: token(value) for name, value in named.items() if name.endswith("_token") and _is_token(value)}
+    others = () if isinstance(extra, dict) else tuple(map(token, extra))
+    return TokenizerFiles(path, config, frozenset(keywords), special, others, added)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -92,6 +93,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelLoadError(f"{path}: holds no JSON object; fetch the model again.")
     return content
+
+
+def _is_token(value: Any) -> bool:
+    return bool(value) and (isinstance(value, str) or (isinstance(value, dict) and "content" in value))
 
 
 def _token(value: Any) -> AddedToken:

@@ -90,8 +90,8 @@ class PieceTokenizer:
 
     def stream(self) -> Detokenizer:
         """A machine from ids to text that gives what `decode` gives."""
-        skip = self.special_ids if self._decoding.skip_special else frozenset()
-        stripped = Through(WindowDetokenizer(self._raw, skip=skip), Strip())
+        skipped = self.special_ids if self._decoding.skip_special else frozenset()
+        stripped = Through(WindowDetokenizer(self._raw, skips=skipped.__contains__), Strip())
         return Through(stripped, CleanUp()) if self._decoding.clean_up else stripped
 
     def _ids(self, text: str, side: Side) -> tuple[int, ...]:

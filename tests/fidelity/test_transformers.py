@@ -1,0 +1,304 @@
+"""The transformers engine gives what transformers itself gives: tokens, counts, scores, distributions."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alcove.config.settings import ModelSettings
+from alcove.engines.base import BatchEngine, Vocabulary
+from alcove.engines.transformers import load
+from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
+from alcove.store.folder import ModelFolder
+from alcove.store.recognise import recognise
+
+from ..zoo.text import PROMPTS
+from .reference import Reference, assert_same
+
+FAMILIES = (
+    *("t5", "t5-untied", "bart", "marian", "m2m100", "nllb", "mbart", "mbart50"),
+    *("gpt2", "opt", "llama", "qwen2"),
+)
+GREEDY = Options(temperature=0.0, num_beams=1)
+
+
+@dataclass
+class Opened:
+    folder: ModelFolder
+    engine: BatchEngine
+    reference: Reference
+
+    def run_for(self, text: str, max_new_tokens: int = 24, options: Options = GREEDY, **fields: Any) -> Run:
+        """A run with the model's own wishes below `options`, as the pipeline makes it."""
+        own = self.folder.generation
+        return Run(
+            id=f"run-{next(_numbers)}",
+            tokens=self.reference.encode(text),
+            max_new_tokens=max_new_tokens,
+            options=options.over(own.options).over(DEFAULT_OPTIONS),
+            **{"forced_bos": own.forced_bos, "forced_eos": own.forced_eos, **fields},
+        )
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def opened(zoo: Callable[[str], Path]) -> Callable[[str], Opened]:
+    """`opened(name)`: a model of the zoo in the engine and in the oracle."""
+    torch.set_num_threads(1)
+    models: dict[str, Opened] = {}
+
+    def open_once(name: str) -> Opened:
+        if name not in models:
+            folder = recognise(zoo(name))
+            settings = ModelSettings(name=name, source=str(folder.path), device="cpu", threads=1)
+            models[name] = Opened(folder, load(folder, settings, Vocabulary((), ())), Reference(folder.path))
+        return models[name]
+
+    return open_once
+
+
+class Collected:
+    """A sink that keeps everything, and checks that each output ends once and is silent afterwards."""
+
+    def __init__(self, leave_after: dict[str, int] | None = None) -> None:
+        self.steps: dict[tuple[str, int], list[Step]] = {}
+        self._leave_after = leave_after or {}
+
+    def __call__(self, step: Step) -> bool:
+        steps = self.steps.setdefault((step.run, step.output), [])
+        assert not steps or steps[-1].finish is None
+        steps.append(step)
+        return len(self.tokens(step.run)) >= self._leave_after.get(step.run, 1000)
+
+    def tokens(self, run: str, output: int = 0) -> tuple[int, ...]:
+        return tuple(token for step in self.steps[run, output] for token in step.tokens)
+
+    def last(self, run: str, output: int = 0) -> Step:
+        return self.steps[run, output][-1]
+
+
+def run_all(engine: BatchEngine, runs: Iterable[Run], **collect: Any) -> Collected:
+    """Run these in as few batches as their keys allow."""
+    collected = Collected(**collect)
+    batches: dict[Any, list[Run]] = {}
+    for run in runs:
+        engine.check(run)
+        batches.setdefault(engine.batch_key(run), []).append(run)
+    for batch in batches.values():
+        engine.run(batch, collected)
+    return collected
+
+
+def assert_right(model: Opened, runs: list[Run], got: Collected) -> None:
+    """Tokens, scores and ends of all outputs are the oracle's."""
+    for run in runs:
+        for output, expected in enumerate(model.reference.answer(run)):
+            assert_same(model.reference, run, got.tokens(run.id, output), expected)
+            last = got.last(run.id, output)
+            at_limit = len(expected.tokens) + expected.ended == run.max_new_tokens
+            cut = not expected.ended or (at_limit and run.forced_eos is not None)
+            assert last.finish == ("length" if cut else "stop")
+            if run.options.num_beams != 1:
+                assert last.score == pytest.approx(expected.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_greedy_is_that_of_generate_alone_and_batched(opened: Callable[[str], Opened], name: str) -> None:
+    model = opened(name)
+    runs = [model.run_for(text, max_new_tokens=30 - 4 * number) for number, text in enumerate(PROMPTS)]
+    assert len({len(run.tokens) for run in runs}) > 2
+    assert_right(model, runs, run_all(model.engine, runs))
+    for run in runs[:2]:
+        assert_right(model, [run], run_all(model.engine, [run]))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_beam_outputs_and_scores_are_those_of_generate(opened: Callable[[str], Opened], name: str) -> None:
+    model = opened(name)
+    search = Options(temperature=0.0, num_beams=4)
+    runs = [model.run_for(text, 12, search, outputs=3) for text in PROMPTS[:3]]
+    assert_right(model, runs, run_all(model.engine, runs))
+
+
+@pytest.mark.parametrize("name", ["t5-untied", "marian", "llama", "qwen2"])
+@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+@pytest.mark.parametrize("length_penalty", [0.0, 2.5])
+def test_beam_search_options(
+    opened: Callable[[str], Opened], name: str, early_stopping: Any, length_penalty: float
+) -> None:
+    model = opened(name)
+    search = Options(
+        temperature=0.0, num_beams=2, length_penalty=length_penalty, extra={"early_stopping": early_stopping}
+    )
+    runs = [model.run_for(text, 16, search, outputs=2) for text in PROMPTS[:2]]
+    assert_right(model, runs, run_all(model.engine, runs))
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "gpt2", "llama"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        lambda made: {"no_repeat_ngram_size": 1},
+        lambda made: {"no_repeat_ngram_size": 2},
+        lambda made: {"repetition_penalty": 1.6},
+        lambda made: {"min_new_tokens": len(made) + 3},
+        lambda made: {"min_length": 60},
+        lambda made: {"bad_words_ids": [[made[0]], [made[3], made[4]]]},
+        lambda made: {"sequence_bias": [[[made[1]], -4.0], [[made[2], made[3]], -9.0]]},
+        lambda made: {"suppress_tokens": [made[0], made[2]]},
+        lambda made: {"exponential_decay_length_penalty": [3, 1.8]},
+        lambda made: {"remove_invalid_values": True, "suppress_tokens": [made[1]], "renormalize_logits": True},
+    ],
+)
+@pytest.mark.parametrize("beams", [1, 2])
+def test_options_act_as_in_generate(
+    opened: Callable[[str], Opened], name: str, option: Callable[[tuple[int, ...]], dict[str, Any]], beams: int
+) -> None:
+    model = opened(name)
+    search = Options(temperature=0.0, num_beams=beams)
+    plain = [model.run_for(text, 24, search) for text in PROMPTS[:3]]
+    before = run_all(model.engine, plain)
+    options = replace(Options.of(option(before.tokens(plain[0].id))), temperature=0.0, num_beams=beams)
+    runs = [model.run_for(text, 24, options) for text in PROMPTS[:3]]
+    after = run_all(model.engine, runs)
+    assert_right(model, runs, after)
+    if name == "llama" and "min_new_tokens" not in options.given():
+        assert any(before.tokens(p.id) != after.tokens(r.id) for p, r in zip(plain, runs, strict=True))
+
+
+@pytest.mark.parametrize("option", [{"encoder_no_repeat_ngram_size": 1}, {"encoder_repetition_penalty": 2.0}])
+def test_options_that_look_at_the_source(opened: Callable[[str], Opened], option: dict[str, Any]) -> None:
+    model = opened("t5")
+    runs = [model.run_for(text, 20, Options(temperature=0.0, num_beams=1, extra=option)) for text in PROMPTS]
+    assert_right(model, runs, run_all(model.engine, runs))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_rows_of_one_batch_have_their_own_target_languages(opened: Callable[[str], Opened], beams: int) -> None:
+    model = opened("nllb")
+    ids = model.reference.tokenizer.convert_tokens_to_ids(["fra_Latn", "deu_Latn", "jpn_Jpan"])
+    search = Options(temperature=0.0, num_beams=beams)
+    runs = [model.run_for(PROMPTS[1], 15, search, forced_bos=language) for language in ids]
+    assert len({model.engine.batch_key(run) for run in runs}) == 1
+    got = run_all(model.engine, runs)
+    assert_right(model, runs, got)
+    assert len({got.tokens(run.id) for run in runs}) == len(ids)
+
+
+def test_mbart_starts_from_its_target_language(opened: Callable[[str], Opened]) -> None:
+    model = opened("mbart")
+    french = model.reference.tokenizer.convert_tokens_to_ids("fr_XX")
+    run = model.run_for(PROMPTS[1], 20, forced_bos=french)
+    got = run_all(model.engine, [run])
+    inputs = torch.tensor([run.tokens])
+    expected = model.reference.model.generate(
+        inputs, attention_mask=torch.ones_like(inputs), decoder_start_token_id=french, max_new_tokens=20
+    )[0].tolist()
+    assert expected[0] == french
+    assert got.tokens(run.id) == tuple(token for token in expected[1:] if token != 2)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("bart", 1), ("bart", 6), ("marian", 6), ("mbart50", 3)])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_the_last_token_is_forced_at_each_rows_own_limit(
+    opened: Callable[[str], Opened], name: str, limit: int, beams: int
+) -> None:
+    model = opened(name)
+    search = Options(temperature=0.0, num_beams=beams)
+    runs = [model.run_for(PROMPTS[0], limit + more, search) for more in range(3)]
+    assert all(run.forced_eos is not None for run in runs)
+    got = run_all(model.engine, runs)
+    assert_right(model, runs, got)
+    assert [len(got.tokens(run.id)) for run in runs] == [limit - 1, limit, limit + 1]
+
+
+@pytest.mark.parametrize("name", ["t5-untied", "bart", "nllb"])
+def test_the_decoder_goes_on_from_a_prefix(opened: Callable[[str], Opened], name: str) -> None:
+    model = opened(name)
+    forced_bos = 264 if name == "nllb" else model.folder.generation.forced_bos
+    runs = [
+        model.run_for(text, 14, prefix=prefix, forced_bos=forced_bos)
+        for text in PROMPTS
+        for prefix in [(40,), (41, 50, 60)]
+    ]
+    got = run_all(model.engine, runs)
+    assert_right(model, runs, got)
+    assert len({got.tokens(run.id) for run in runs}) > 4
+
+
+def test_a_row_that_nobody_wants_ends_and_leaves_the_others_alone(opened: Callable[[str], Opened]) -> None:
+    model = opened("llama")
+    runs = [model.run_for(text, 20) for text in PROMPTS]
+    got = run_all(model.engine, runs, leave_after={runs[1].id: 3})
+    assert len(got.tokens(runs[1].id)) == 3
+    assert got.last(runs[1].id).finish is None
+    assert_right(model, [run for run in runs if run is not runs[1]], got)
+
+
+def test_a_batch_that_nobody_wants_ends_at_once(opened: Callable[[str], Opened]) -> None:
+    model = opened("gpt2")
+    runs = [model.run_for(text, 90) for text in PROMPTS[:2]]
+    forwards = []
+    hook = model.engine._model.register_forward_hook(lambda *_: forwards.append(1))  # type: ignore[attr-defined]
+    try:
+        run_all(model.engine, runs, leave_after={run.id: 2 for run in runs})
+    finally:
+        hook.remove()
+    assert len(forwards) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("t5", Options(temperature=1.0)),
+        ("gpt2", Options(temperature=0.6, top_k=12)),
+        ("llama", Options(temperature=1.3, top_p=0.7)),
+        ("nllb", Options(temperature=0.9, extra={"min_p": 0.02})),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.given()),
+)
+def test_sampled_tokens_have_the_models_distribution(
+    opened: Callable[[str], Opened], name: str, options: Options
+) -> None:
+    model = opened(name)
+    torch.manual_seed(2)
+    runs = [model.run_for(PROMPTS[0], 1, replace(options, num_beams=1)) for _ in range(3000)]
+    counts = torch.zeros(len(model.reference.next_log_probabilities(runs[0], ())))
+    got = run_all(model.engine, runs)
+    ends = model.folder.generation.eos
+    for run in runs:
+        counts[next(iter(got.tokens(run.id)), ends[0])] += 1
+    expected = _distribution(model.reference.next_log_probabilities(runs[0], ()), options) * len(runs)
+    assert counts[expected == 0].sum() == 0
+    assert _p_value(counts, expected) > 1e-4
+
+
+def _distribution(log_probabilities: torch.Tensor, options: Options) -> torch.Tensor:
+    """Temperature, then the options' cut, written out."""
+    probabilities = (log_probabilities / options.temperature).softmax(dim=-1)
+    ordered, order = probabilities.sort(descending=True)
+    kept = len(ordered)
+    if options.top_k:
+        kept = options.top_k
+    if options.top_p:
+        kept = int((ordered.cumsum(dim=-1) < options.top_p).sum()) + 1
+    if "min_p" in options.extra:
+        kept = int((ordered >= options.extra["min_p"] * ordered[0]).sum())
+    probabilities[order[kept:]] = 0
+    return probabilities / probabilities.sum()
+
+
+def _p_value(counts: torch.Tensor, expected: torch.Tensor) -> float:
+    """Of a chi-square test; what is expected fewer than five times is taken together."""
+    rare = expected < 5
+    pairs = [(counts[~rare], expected[~rare]), (counts[rare].sum()[None], expected[rare].sum()[None])]
+    seen, wanted = (torch.cat(column) for column in zip(*pairs, strict=True))
+    seen, wanted = seen[wanted > 0], wanted[wanted > 0]
+    statistic = ((seen - wanted) ** 2 / wanted).sum()
+    return float(torch.special.gammaincc(torch.tensor((len(wanted) - 1) / 2), statistic / 2))

@@ -12,15 +12,15 @@ help:  ## List these commands
 .venv/base: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing alcove (a minute, once) ..."
-	@$(BIN)/pip install --quiet --upgrade "pip>=25"
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-# .venv/dev adds what the tests, checks and benchmarks need
+# .venv/dev adds what the tests, checks and benchmarks need; the openai client of 2023 lies beside today's
 .venv/dev: .venv/base
 	@echo "Installing what the tests need, torch among it (a few minutes, once) ..."
 	@$(BIN)/pip install --quiet --constraint constraints.txt torch
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@$(BIN)/pip install --quiet --no-warn-conflicts --upgrade --target .venv/openai-0.28 "openai==0.28.1"
 	@touch $@
 
 setup: .venv/dev  ## Install everything: the server, torch, the tools

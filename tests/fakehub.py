@@ -14,7 +14,8 @@ class FakeHub:
     """Serves repositories from memory, in a thread, inside `with`.
 
     `downloads` lists every file that was sent and from which byte on. `cut_once` maps a file's name to the number of
-    bytes after which its connection is cut, the first time; the files in `broken` are answered with 403.
+    bytes after which its connection is cut, the first time; the files in `broken` are answered with 403, those in
+    `held` not before the end.
     """
 
     def __init__(self, repos: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -22,6 +23,8 @@ class FakeHub:
         self.downloads: list[tuple[str, int]] = []
         self.cut_once: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.held: set[str] = set()
+        self.ended = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -43,6 +46,7 @@ class FakeHub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -102,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         self.hub.downloads.append((name, start))
+        if name in self.hub.held:
+            self.hub.ended.wait()
+            self.close_connection = True
+            return
         if (end := self.hub.cut_once.pop(name, None)) is not None:
             self.wfile.write(content[start:end])
             self.close_connection = True

@@ -42,6 +42,8 @@ class Reference:
         options = run.options.given()
         searching = options["num_beams"] > 1
         sampling = options["temperature"] > 0
+        if not options["min_new_tokens"]:
+            del options["min_new_tokens"]  # 0 would set min_length aside
         if not sampling:
             options = {name: value for name, value in options.items() if name not in ("temperature", "top_p", "top_k")}
         forced = run.forced_bos is not None and not run.prefix

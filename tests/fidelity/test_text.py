@@ -66,7 +66,7 @@ def streamed(tokenizer: Tokenizer, ids: list[int]) -> str:
     return "".join(machine.feed([i]) for i in ids) + machine.flush()
 
 
-def assert_same(mine: Tokenizer, oracle: Any, texts: Any = TEXTS, examples: int = 60) -> None:
+def assert_same(mine: Tokenizer, oracle: Any, texts: Any = TEXTS, examples: int = 100) -> None:
     for text in texts:
         for special in (True, False):
             assert mine.encode(text, special=special) == tuple(oracle.encode(text, add_special_tokens=special)), text
@@ -151,9 +151,7 @@ def test_marian_with_languages_and_apart_vocabularies(zoo: Callable[[str], Path]
 
 
 def test_m2m100_as_published_has_special_languages(zoo: Callable[[str], Path], tmp_path: Path) -> None:
-    path = copy(
-        zoo("m2m100"), tmp_path / "m2m100", "added_tokens.json", added_tokens_decoder=None, extra_special_tokens=None
-    )
+    path = copy(zoo("m2m100"), tmp_path / "m2m100", added_tokens_decoder=None, extra_special_tokens=None)
     codes = theirs(zoo("m2m100")).lang_code_to_id
     (path / "special_tokens_map.json").write_text(
         json.dumps({"additional_special_tokens": [f"__{code}__" for code in codes], "eos_token": "</s>"})
@@ -221,6 +219,48 @@ def test_keywords_of_from_pretrained(name: str, keywords: dict[str, Any], zoo: C
         assert languages.encode("a snake") == tuple(oracle.encode("a snake"))
     else:
         assert_same(mine, oracle, (*TEXTS, "a <new> b <|pad|> <|begin|>"), examples=10)
+
+
+def test_tokenizer_json_comes_before_the_configuration(zoo: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copy(zoo("llama"), tmp_path / "llama", add_bos_token=True, add_eos_token=True)
+    stored = json.loads((path / "tokenizer.json").read_text())
+    (path / "tokenizer.json").write_text(json.dumps(stored | {"post_processor": None}))
+    assert_same(ours(path), theirs(path), examples=10)
+
+
+def old_steps(stored: dict[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json's steps as Llama 2's first conversions had them."""
+    blanks = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    prepend = {"type": "Prepend", "prepend": "▁"}
+    return stored | {"pre_tokenizer": None, "normalizer": {"type": "Sequence", "normalizers": [prepend, blanks]}}
+
+
+@pytest.mark.parametrize("config", [{"legacy": True}, {"legacy": False}, {}, {"add_prefix_space": False}])
+@pytest.mark.parametrize("named", ["LlamaTokenizer", "LlamaTokenizerFast", "PreTrainedTokenizerFast"])
+def test_llama_of_any_year(named: str, config: dict[str, Any], zoo: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copy(zoo("llama"), tmp_path / "llama", **{"tokenizer_class": named, "legacy": None, **config})
+    stored = json.loads((path / "tokenizer.json").read_text())
+    (path / "tokenizer.json").write_text(json.dumps(old_steps(stored)))
+    assert_same(ours(path), theirs(path), examples=20)
+
+
+def test_byte_level_under_llamas_name(zoo: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copy(zoo("qwen2"), tmp_path / "llama3", tokenizer_class="LlamaTokenizer")
+    config = json.loads((path / "config.json").read_text()) | {"model_type": "llama"}
+    (path / "config.json").write_text(json.dumps(config))
+    assert_same(ours(path), theirs(path), examples=20)
+
+
+@pytest.mark.parametrize("named", ["T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast"])
+def test_t5_of_any_year(named: str, zoo: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copy(zoo("t5"), tmp_path / "t5", tokenizer_class=named)
+    stored = json.loads((path / "tokenizer.json").read_text())
+    stored["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    tables = [stored["normalizer"]] if stored["normalizer"] else []
+    more = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}
+    stored["normalizer"] = {"type": "Sequence", "normalizers": [*tables, more]}
+    (path / "tokenizer.json").write_text(json.dumps(stored))
+    assert_same(ours(path), theirs(path), examples=20)
 
 
 def test_truncation_and_padding_of_the_file_are_off(zoo: Callable[[str], Path], tmp_path: Path) -> None:

@@ -42,8 +42,6 @@ def run() -> None:
         app(prog_name="alcove")
     except AlcoveError as error:
         _fail(str(error), EXIT_MODEL if isinstance(error, ModelLoadError) else EXIT_CONFIGURATION)
-    except KeyboardInterrupt:
-        sys.exit(130)  # as a shell counts a program that Ctrl-C has ended
 
 
 def _fail(message: str, code: int) -> None:

@@ -1,5 +1,6 @@
 """`alcove serve`: settings -> a listening socket -> uvicorn, until a signal. Called by `cli/commands.py`."""
 
+import asyncio
 import logging
 import math
 import os
@@ -38,14 +39,14 @@ def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
     from alcove.server.app import create_app
 
     server = _Server(_uvicorn_config(create_app(settings), settings))
-    failure = _StartupFailure(server)
-    logging.getLogger("uvicorn.error").addFilter(failure)
+    errors = _UvicornErrors(server)
+    logging.getLogger("uvicorn.error").addFilter(errors)
     try:
         server.run(sockets)
     except SystemExit:
-        if failure.message is None:
+        if errors.startup_failure is None:
             raise
-        raise ModelLoadError(failure.message) from None
+        raise ModelLoadError(errors.startup_failure) from None
 
 
 def _uvicorn_config(app: Any, settings: Settings, **reloading: Any) -> uvicorn.Config:
@@ -85,20 +86,23 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-class _StartupFailure(logging.Filter):
-    """Takes the reason of a failed start-up out of uvicorn's log, where it stands in two lines."""
+class _UvicornErrors(logging.Filter):
+    """Takes out of uvicorn's log what is said better elsewhere: the reason of a failed start-up, which it gives in
+    two lines, and a traceback for each request that is cancelled when the time to end is over."""
 
     def __init__(self, server: uvicorn.Server) -> None:
         super().__init__()
-        self.message: str | None = None
+        self.startup_failure: str | None = None
         self._server = server
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep back what uvicorn says of a failed start-up; a traceback, which is a fault of alcove's, goes on."""
-        if self._server.started or record.levelno < logging.ERROR or record.exc_info:
+        """Whether the record goes on to the log."""
+        if record.exc_info:
+            return not isinstance(record.exc_info[1], asyncio.CancelledError)
+        if self._server.started or record.levelno < logging.ERROR:
             return True
         if (message := record.getMessage()) != "Application startup failed. Exiting.":
-            self.message = message
+            self.startup_failure = message
         return False
 
 

@@ -1,5 +1,6 @@
 """`alcove.toml` -> Layer: alcove's own configuration file, called by `config/sources.py`."""
 
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ def _model(path: Path, index: int, model: dict[str, Any]) -> dict[Location, Entr
 
 
 def _flat(path: Path, location: Location, label: str, value: Any) -> dict[Location, Entry]:
-    """A table's values by their places; anything that is not a known table is a value."""
+    """A table's values by their places; what is not a known table is a value."""
     table = tuple(part for part in location if isinstance(part, str))
-    if table not in KNOWN or not isinstance(value, dict):
+    if table not in KNOWN:
         return {location: Entry(value, Origin(str(path), label))}
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{path}: {label}: should be a table, not {value!r}")
     entries: dict[Location, Entry] = {}
     for key, inner in value.items():
         if table == ("auth",) and key == "keys":
@@ -64,12 +67,19 @@ def _unknown(path: Path, key: str, known: list[str]) -> ConfigurationError:
 def _beside(path: Path, entries: dict[Location, Entry]) -> dict[Location, Entry]:
     """The same, with the folders and files that lie beside the configuration file made absolute."""
     folder = path.absolute().parent
-    placed = dict(entries)
-    for location, (value, origin) in entries.items():
+
+    def absolute(location: Location, value: Any) -> Any:
         if not isinstance(value, str):
-            continue
-        is_path = location == ("auth", "keys_file")
-        is_folder = location[0] == "models" and location[-1] == "source" and len(location) == 3
-        if is_path or (is_folder and (value.startswith((".", "~")) or (folder / value).is_dir())):
-            placed[location] = Entry(str(folder / Path(value).expanduser()), origin)
-    return placed
+            return value
+        beside = folder / expanduser(value)
+        match location:
+            case ("auth", "keys_file"):
+                return str(beside)
+            case ("models", _, "source") if value.startswith((".", "~")) or beside.is_dir():
+                return str(beside)
+            case ("models", _, "prompt", "chat_template") if "{" not in value and beside.is_file():
+                return str(beside)  # a template has braces, the path of one has none
+            case _:
+                return value
+
+    return {location: Entry(absolute(location, value), origin) for location, (value, origin) in entries.items()}

@@ -5,6 +5,7 @@ transformers-openai-api: a `config.json` with `MODELS`.
 """
 
 from collections.abc import Mapping
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def _model(path: Path, name: str, model: dict[str, Any], cwd: Path) -> dict[str,
             _typed(path, label + key, model, str)
     device = model.get("MODEL_DEVICE", "cuda")
     source = _typed(path, f"{label}NAME", model, str)
-    folder = cwd / Path(source).expanduser()
+    folder = cwd / expanduser(source)
     options = {
         place: _typed(path, label + key, model, dict, default={}) for key, place in _TABLES.items() if key in model
     }

@@ -3,6 +3,7 @@
 The docstring under a field is its documentation, here and wherever the configuration is explained to a person.
 """
 
+from os.path import expanduser
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ class ServerSettings(_Frozen):
     """Web origins whose pages may call the server from a browser."""
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     """Largest request body."""
-    drain_timeout_s: float = Field(default=30.0, ge=0)
+    drain_timeout_s: float = Field(default=30.0, ge=0, allow_inf_nan=False)
     """How long running requests may take to end when the server is told to stop."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
@@ -111,7 +112,7 @@ class ModelSettings(_Frozen):
 class Settings(_Frozen):
     """Everything alcove is asked to do."""
 
-    home: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "alcove")
+    home: Path = Field(default_factory=lambda: Path(expanduser("~/.local/share/alcove")))
     """Where pulled models are kept, in `models/`; set by `ALCOVE_HOME` alone, so that `pull` and `serve` agree."""
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()

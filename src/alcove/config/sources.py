@@ -5,11 +5,12 @@ Called by `config/load.py`; `alcove serve [WHAT]`, `alcove check [WHAT]` and `AL
 
 import re
 from collections.abc import Mapping
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 from alcove.config import alcove_toml, legacy
-from alcove.config.files import read_json
+from alcove.config.files import read_json, read_text
 from alcove.config.layers import Entry, Layer, Origin
 from alcove.errors import ConfigurationError
 
@@ -30,12 +31,12 @@ def layer_of(what: str | None, environ: Mapping[str, str], cwd: Path) -> Layer:
     if what:
         return _named(what, cwd)
     if folder := environ.get("LLM_ARTIFACT_DIR"):
-        return legacy.from_artifact_folder(cwd / Path(folder).expanduser())
+        return legacy.from_artifact_folder(cwd / expanduser(folder))
     return _configured_folder(cwd, cwd) or _builtin(BUILTIN_MODELS, Origin("built in", "models"))
 
 
 def _named(what: str, cwd: Path) -> Layer:
-    path = cwd / Path(what).expanduser()
+    path = cwd / expanduser(what)
     origin = Origin("WHAT", what)
     if path.is_dir():
         return _configured_folder(path, cwd) or _model_folder(path, origin)
@@ -55,7 +56,7 @@ def _configured_folder(folder: Path, cwd: Path) -> Layer | None:
         return alcove_toml.read(path)
     path = folder / "config.json"
     # A model's own config.json has no MODELS: only one that speaks of them is ours to read, or to complain about.
-    if path.is_file() and b'"MODELS"' in path.read_bytes() and "MODELS" in (data := read_json(path)):
+    if path.is_file() and '"MODELS"' in read_text(path) and "MODELS" in (data := read_json(path)):
         return legacy.from_config_json(path, data, cwd)
     return None
 

@@ -13,7 +13,8 @@ from alcove.config.settings import ModelSettings
 from alcove.errors import ConfigurationError, ModelLoadError
 from alcove.pipeline.text.detokenize import Detokenizer
 from alcove.pipeline.tokenizers import byte_level, m2m100, marian, spiece
-from alcove.pipeline.tokenizers.decoding import Decoding, read_decoding
+from alcove.pipeline.tokenizers.classes import follow_class
+from alcove.pipeline.tokenizers.decoding import read_decoding
 from alcove.pipeline.tokenizers.fast import FastTokenizer
 from alcove.pipeline.tokenizers.files import TokenizerFiles, read_files
 from alcove.store.folder import ModelFolder
@@ -48,6 +49,19 @@ class Tokenizer(Protocol):
         """A machine from target ids to text, piece by piece; the pieces join to what `decode` gives."""
 
 
+_OTHERS = (
+    "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model", "vocab.json", "vocab.txt",
+    "tiktoken.model", "tekken.json",
+)  # fmt: skip
+"""Files by which transformers' own tokenizer classes are recognised."""
+
+_CLASSES = {
+    "t5": "T5Tokenizer", "mt5": "T5Tokenizer", "bart": "BartTokenizer", "led": "LEDTokenizer", "gpt2": "GPT2Tokenizer",
+    "gptj": "GPT2Tokenizer", "gpt_neo": "GPT2Tokenizer", "opt": "GPT2Tokenizer", "m2m_100": "M2M100Tokenizer",
+}  # fmt: skip
+"""Tokenizer classes of the families, for folders whose files name none."""
+
+
 def load_tokenizer(folder: ModelFolder, settings: ModelSettings) -> Tokenizer:
     """The tokenizer of a model folder, its `tokenizer` and `decode` options honoured.
 
@@ -56,47 +70,33 @@ def load_tokenizer(folder: ModelFolder, settings: ModelSettings) -> Tokenizer:
     """
     keywords = _table(settings, "tokenizer")
     files = read_files(folder.path, keywords)
-    decoding = read_decoding(_table(settings, "decode"))
+    decoding = read_decoding(_table(settings, "decode"), keywords)
     if path := files.find("tokenizer.json"):
-        return _from_json(path.read_text(encoding="utf-8"), str(path), files, decoding)
+        tokenizer = _parsed(path.read_text(encoding="utf-8"), str(path))
+        follow_class(tokenizer, files, folder.model_type)
+        return FastTokenizer(tokenizer, files, decoding)
     if files.find("source.spm", "target.spm"):
         return marian.build(files, decoding)
-    named = str(files.config.get("tokenizer_class", ""))
-    if named == "M2M100Tokenizer" or (folder.model_type == "m2m_100" and not named and files.find("vocab.json")):
+    named = str(files.config.get("tokenizer_class") or _CLASSES.get(folder.model_type or "", ""))
+    if named == "M2M100Tokenizer":
         return m2m100.build(files, decoding)
-    if (
-        (kind := byte_level.class_of(files, folder.model_type))
-        and files.find("vocab.json")
-        and files.find("merges.txt")
-    ):
-        tokenizer, files = byte_level.build(files, kind)
-        return FastTokenizer(tokenizer, files, decoding)
-    if (named == "T5Tokenizer" or (folder.model_type in ("t5", "mt5") and not named)) and (
-        path := files.find("spiece.model")
-    ):
-        tokenizer, files = spiece.build_t5(files, path)
-        return FastTokenizer(tokenizer, files, decoding)
+    if named.removesuffix("Fast") == "T5Tokenizer" and (path := files.find("spiece.model")):
+        return FastTokenizer(*spiece.build_t5(files, path), decoding)
+    if byte_level.can_build(files, named):
+        return FastTokenizer(*byte_level.build(files, named), decoding)
     if files.find(*_OTHERS):
-        return _from_json(tokenizer_json(files.path, keywords), str(files.path), files, decoding)
+        return FastTokenizer(_parsed(tokenizer_json(files.path, keywords), str(files.path)), files, decoding)
     raise ModelLoadError(
         f"{files.path}: has no tokenizer; looked for tokenizer.json, source.spm, {', '.join(_OTHERS)}. "
         "Copy the tokenizer's files of the original model into the folder."
     )
 
 
-_OTHERS = (
-    "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model", "vocab.json", "vocab.txt",
-    "tiktoken.model", "tekken.json",
-)  # fmt: skip
-"""Files by which transformers' own tokenizer classes are recognised."""
-
-
-def _from_json(text: str, source: str, files: TokenizerFiles, decoding: Decoding) -> Tokenizer:
+def _parsed(text: str, source: str) -> tokenizers.Tokenizer:
     try:
-        tokenizer = tokenizers.Tokenizer.from_str(text)
+        return tokenizers.Tokenizer.from_str(text)
     except Exception as error:
         raise ModelLoadError(f"{source}: not a tokenizer that can be read ({error}); fetch the model again.") from error
-    return FastTokenizer(tokenizer, files, decoding)
 
 
 def _table(settings: ModelSettings, name: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ Called when a model is loaded. A source is written by whoever runs the server: a
 """
 
 import logging
+from os.path import expanduser
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ def find(source: str, revision: str | None, engine: EngineName, home: Path) -> P
     """
     if source.startswith(BUILTIN):
         return _builtin(source.removeprefix(BUILTIN), engine)
-    path = Path(source).expanduser()
+    path = Path(expanduser(source))
     if path.is_dir():
         return path
     if path.is_absolute() or source.startswith("."):

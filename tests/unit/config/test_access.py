@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alcove.config.load import Loaded, load
 from alcove.errors import ConfigurationError
 

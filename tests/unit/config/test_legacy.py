@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+
 from alcove.config.load import Loaded, load
 from alcove.config.settings import ModelSettings
 from alcove.errors import ConfigurationError
@@ -18,7 +19,7 @@ def refusal(folder: Path, **given: Any) -> str:
 
 
 class TestArtifactFolder:
-    BOOTSTRAP = {"name": "LaMini-Flan-T5-248M", "params": 0.248, "quantization": "int8", "max_tokens": 512}
+    BOOTSTRAP: ClassVar = {"name": "LaMini-Flan-T5-248M", "params": 0.248, "quantization": "int8", "max_tokens": 512}
     FILES = ("model.bin", "config.json", "shared_vocabulary.txt", "tokenizer.json")
 
     @pytest.fixture
@@ -118,7 +119,7 @@ class TestArtifactFolder:
 
 
 class TestConfigJson:
-    EXAMPLE: dict[str, Any] = {
+    EXAMPLE: ClassVar[dict[str, Any]] = {
         "MODELS": {
             "text-davinci-003": {
                 "ENABLED": True,

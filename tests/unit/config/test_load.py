@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alcove.config.load import Loaded, load
 from alcove.config.settings import ServerSettings, Settings
 from alcove.errors import ConfigurationError
-from hypothesis import given
-from hypothesis import strategies as st
 
 MODEL = '[[model]]\nname = "t5"\nsource = "org/t5"\n'
 
@@ -84,7 +85,9 @@ class TestWhat:
         assert loaded(toml.parent, environ=environ).settings.models[0].name == "alcove-chat"
         assert loaded(toml.parent, "alcove.toml", environ).settings.models[0].name == "t5"
 
-    @pytest.mark.parametrize("what", ["absent.toml", "./absent", "/absent", "config.json", "../absent/model"])
+    @pytest.mark.parametrize(
+        "what", ["absent.toml", "./absent", "/absent", "config.json", "../absent/model", "~nobody-here/x"]
+    )
     def test_absent(self, tmp_path: Path, what: str) -> None:
         assert refusal(tmp_path, what=what) == f"{what}: no such file or folder, nor the name of a model"
 
@@ -132,6 +135,22 @@ class TestToml:
         assert first.engine_options == {"model": {"attn_implementation": "eager"}}
         assert (second.name, second.source, second.default) == ("org/other", "org/other", False)
 
+    def test_paths_are_relative_to_the_file(self, tmp_path: Path) -> None:
+        folder = tmp_path / "etc"
+        folder.mkdir()
+        (folder / "keys").write_text("k")
+        (folder / "chat.jinja").write_text("{{ messages }}")
+        (folder / "alcove.toml").write_text(
+            '[auth]\nkeys_file = "keys"\n'
+            '[[model]]\nname = "a"\nsource = "./a"\nprompt = { chat_template = "chat.jinja" }\n'
+            '[[model]]\nname = "b"\nsource = "org/b"\nprompt = { chat_template = "{{ messages[0].content }}" }\n'
+        )
+        found = loaded(tmp_path, "etc/alcove.toml").settings
+        assert found.auth.keys == ("k",)
+        assert [model.source for model in found.models] == [f"{folder}/a", "org/b"]
+        templates = [model.prompt.chat_template for model in found.models]
+        assert templates == [f"{folder}/chat.jinja", "{{ messages[0].content }}"]
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -154,7 +173,12 @@ class TestToml:
                 "[server]\nport = 70000\n" + MODEL,
                 "alcove.toml: server.port: should be less than or equal to 65535, not 70000",
             ),
-            ("server = 3\n" + MODEL, "alcove.toml: server: should be an object, not 3"),
+            ("server = 3\n" + MODEL, "alcove.toml: server: should be a table, not 3"),
+            (MODEL + "prompt = 'x'\n", "alcove.toml: model 't5'.prompt: should be a table, not 'x'"),
+            (
+                "[server]\ndrain_timeout_s = inf\n" + MODEL,
+                "alcove.toml: server.drain_timeout_s: should be a finite number",
+            ),
             (MODEL + "engine = 'ct2'\n", "alcove.toml: model 't5'.engine: should be 'auto', 'ctranslate2', "),
             (MODEL + "aliases = [1]\n", "alcove.toml: model 't5'.aliases: should be a valid string, not 1"),
             (MODEL + "prompt.format = 'x'\n", "alcove.toml: model 't5'.prompt.format: should contain {instruction}"),

@@ -78,3 +78,37 @@ def test_a_model_that_starts_from_its_target(tmp_path: Path) -> None:
 def test_models_without_languages(tmp_path: Path) -> None:
     assert languages(tmp_path) is None
     assert languages(tmp_path, "eng_Latn") is None
+
+
+def opus(path: Path) -> Languages:
+    found = languages(path, ">>fra<<", ">>deu<<")
+    assert found is not None
+    return found
+
+
+def test_languages_in_the_text(tmp_path: Path) -> None:
+    found = opus(tmp_path)
+    assert found.codes == ("deu", "fra")
+    expected = load(tmp_path).encode(">>fra<< a")
+    assert expected[0] == len(VOCABULARY)
+    assert found.encode(">>fra<< a") == found.encode(">>fra<< a", None, "fra") == found.encode("a", None, "fra")
+    assert found.encode("a", None, "fra") == expected
+    assert found.target_id("fra", default=3) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "param", "told"),
+    [
+        ("a", None, None, "target_lang", "such as deu, fra"),
+        (">>xyz<< a", None, None, "target_lang", "'xyz' is no language"),
+        ("a", None, "fr", "target_lang", "nearest of its 2 codes: fra"),
+        (">>fra<< a", None, "deu", "target_lang", "begins with >>fra<<"),
+        ("a", "eng", "fra", "source_lang", "by itself"),
+    ],
+)
+def test_languages_in_the_text_that_cannot_be(
+    text: str, source: str | None, target: str | None, param: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match=told) as caught:
+        opus(tmp_path).encode(text, source, target)
+    assert caught.value.param == param

@@ -1,6 +1,7 @@
 """However a text is cut into pieces, what comes out joins to the rule applied to the whole."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def texts(parts: list[str]) -> st.SearchStrategy[list[str]]:
 def cut(text_and_places: tuple[str, list[int]]) -> list[str]:
     text, places = text_and_places
     borders = [0, *sorted(place for place in places if place < len(text)), len(text)]
-    return [text[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(borders)]
 
 
 def run(machine: TextMachine, pieces: list[str]) -> str:

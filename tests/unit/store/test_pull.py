@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from alcove.errors import ModelLoadError
 from alcove.store.find import find
 from alcove.store.pull import pull

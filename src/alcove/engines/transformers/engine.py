@@ -52,7 +52,8 @@ class TransformersEngine:
         for token in (*run.tokens, *run.prefix, *forced):
             if not 0 <= token < self._ids.size:
                 raise InvalidRequest(
-                    f"The prompt has the token id {token}; this model's are 0 to {self._ids.size - 1}.", param="prompt"
+                    f"The token id {token} is not one of this model's, which are 0 to {self._ids.size - 1}.",
+                    param="prompt",
                 )
         check_options(run, self._ids)
 
@@ -76,6 +77,9 @@ class TransformersEngine:
         options, outputs = runs[0].options, runs[0].outputs
         config = make_config(options, self._ids, limit=max(row.limit for row in rows), outputs=outputs)
         inputs = self._inputs(runs)
+        if self._seq2seq:
+            # `generate` puts its own start token before prompts of which none begins with it.
+            config.decoder_start_token_id = int(inputs["decoder_input_ids"][0, 0])
         prompt_length = inputs["decoder_input_ids" if self._seq2seq else "input_ids"].shape[1]
         forced = ForcedTokens(rows, beams=config.num_beams, prompt_length=prompt_length)
         with torch.inference_mode():

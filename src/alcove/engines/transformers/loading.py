@@ -17,19 +17,12 @@ logger = logging.getLogger(__name__)
 
 TAKEN = frozenset({"attn_implementation", "max_memory", "offload_buffers", "offload_folder", "subfolder", "variant"})
 """Keyword arguments of `from_pretrained` that are passed on, beside those that `choose_placement` reads."""
+ONLY = {"trust_remote_code": False, "use_safetensors": True}
+"""Keyword arguments that have one value here: a model folder is data, and Python's pickles are code."""
 WITHOUT_EFFECT = frozenset(
-    {
-        "cache_dir",
-        "force_download",
-        "local_files_only",
-        "low_cpu_mem_usage",
-        "proxies",
-        "revision",
-        "token",
-        "use_safetensors",
-    }
+    {"cache_dir", "force_download", "local_files_only", "low_cpu_mem_usage", "proxies", "revision", "token"}
 )
-"""Keyword arguments that say how to download, or what holds anyway: a folder on disk is read in one way."""
+"""Keyword arguments that say how to download, which a folder on disk needs no more."""
 TABLES = frozenset({"model", "tokenizer", "decode"})
 """Keys of `engine_options`; the tokenizer's are read by `pipeline/tokenizers`."""
 
@@ -78,14 +71,15 @@ def _wishes(settings: ModelSettings) -> Mapping[str, Any]:
     if not isinstance(wishes, Mapping):
         raise ModelLoadError(f"{label}.model: must be a table of keyword arguments, not {wishes!r}")
     for key, value in wishes.items():
-        if key == "trust_remote_code" or key == "use_safetensors":
-            if value is (key == "trust_remote_code"):
-                raise ModelLoadError(f"{label}.model.{key}: alcove runs no code from a model folder; remove the key")
-        elif key in WITHOUT_EFFECT:
+        if key in ONLY and value is not ONLY[key]:
+            raise ModelLoadError(f"{label}.model.{key}: only {ONLY[key]}: alcove runs no code from a model folder")
+        if key == "attn_implementation" and "/" in str(value):
+            raise ModelLoadError(f"{label}.model.{key}: {value!r} is code from the Hub; take sdpa or eager")
+        if key in WITHOUT_EFFECT:
             logger.debug("%s.model.%s has no effect on a folder", label, key)
-        elif key not in TAKEN | Placement.KEYS:
+        elif key not in TAKEN | Placement.KEYS | ONLY.keys():
             known = ", ".join(sorted(TAKEN | Placement.KEYS))
-            raise ModelLoadError(f"{label}.model.{key}: not taken; alcove takes {known}")
+            raise ModelLoadError(f"{label}.model.{key}: unknown or not allowed; alcove takes {known}")
     return wishes
 
 
@@ -102,4 +96,5 @@ def _check_complete(report: Mapping[str, Any], folder: ModelFolder, settings: Mo
 def _where(model: Any, placement: Placement) -> str:
     if placement.device is not None:
         return str(torch.device(placement.device))
-    return f"the devices of its map ({', '.join(sorted({str(place) for place in model.hf_device_map.values()}))})"
+    places = getattr(model, "hf_device_map", {"": model.device}).values()  # a map of one place leaves none behind
+    return f"the devices of its map ({', '.join(sorted({str(place) for place in places}))})"

@@ -59,6 +59,25 @@ ENCODER_ONLY = frozenset({"encoder_no_repeat_ngram_size", "encoder_repetition_pe
 """Options that look at an encoder's source."""
 SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"})
 BEAMS = frozenset({"length_penalty", "early_stopping"})
+AT_REST: Mapping[str, Any] = {
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "min_new_tokens": 0,
+    "min_length": 0,
+    "remove_invalid_values": False,
+    "renormalize_logits": False,
+}
+"""Values that change nothing; some of transformers' processors refuse them."""
+_NUMBERS = frozenset({*SAMPLING, "length_penalty", "repetition_penalty", "encoder_repetition_penalty"}) - {"top_k"}
+"""Where transformers wants a float and takes no int."""
 
 Processor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -89,20 +108,18 @@ def effective(options: Options) -> dict[str, Any]:
     """The options that change anything: without those of a search or a sampling that is not done, and those at rest."""
     given = options.given()
     idle = (frozenset() if given["temperature"] > 0 else SAMPLING) | (frozenset() if given["num_beams"] > 1 else BEAMS)
-    at_rest = {"no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "top_k": 0, "min_length": 0}
-    at_rest |= {"epsilon_cutoff": 0, "eta_cutoff": 0}
     return {
-        name: value
+        name: float(value) if name in _NUMBERS and isinstance(value, int) else value
         for name, value in given.items()
-        if name not in idle and value not in ([], {}) and not (name in at_rest and value == at_rest[name])
+        if name not in idle and value not in ([], {}) and not (name in AT_REST and value == AT_REST[name])
     }
 
 
 def check_options(run: Run, ids: Ids) -> None:
     """Refuse values that transformers would refuse when a batch has begun: `InvalidRequest` naming the option."""
     options = effective(run.options)
-    if run.outputs > run.options.given()["num_beams"]:
-        raise InvalidRequest(f"'n' is {run.outputs}, above num_beams: a search has as many outputs as beams", param="n")
+    if run.outputs > options["num_beams"]:
+        raise InvalidRequest(f"'n' is {run.outputs}, but the search has {options['num_beams']} beams.", param="n")
     tokens, scores = torch.zeros((1, 1), dtype=torch.long), torch.zeros((1, ids.size))
     for name, value in options.items():
         try:
@@ -129,7 +146,6 @@ def make_config(options: Options, ids: Ids, *, limit: int, outputs: int) -> Gene
             "num_return_sequences": outputs,
             "eos_token_id": list(ids.eos) or None,
             "pad_token_id": ids.pad,
-            "decoder_start_token_id": ids.start,
             "return_dict_in_generate": searching,
         }
     )

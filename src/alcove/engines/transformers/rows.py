@@ -1,6 +1,6 @@
 """One run in a batch of `generate`: its tokens become steps, its limit and forced tokens are its own.
 
-`engine.py` makes a `Row` a run and gives `generate` the three hooks that look after the rows at each step.
+`engine.py` makes a `Row` a run and gives `generate` the two hooks that look after the rows at each step.
 """
 
 from collections.abc import Sequence

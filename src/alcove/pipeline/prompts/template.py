@@ -34,14 +34,10 @@ class ChatTemplate:
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt, ready for the assistant's turn. Raises `InvalidRequest` with the template's own words when it
         refuses the messages."""
-        turns = [
-            {
-                "role": self._roles.get(message.role, message.role),
-                "content": message.content,
-                **({"name": message.name} if message.name else {}),
-            }
-            for message in messages
-        ]
+        turns = [{"role": self._roles.get(turn.role, turn.role), "content": turn.content} for turn in messages]
+        for turn, message in zip(turns, messages, strict=True):
+            if message.name:
+                turn["name"] = message.name
         try:
             return self._template.render(
                 messages=turns, tools=None, documents=None, add_generation_prompt=True, **self._tokens

@@ -61,6 +61,8 @@ class WindowDetokenizer:
         self._skips = skips
         self._open = open_ended
         self._window: list[int] = []
+        self._known = ""
+        """Text of the window's tokens that has been given out."""
         self._given = 0
         """How many tokens of the window have given their text."""
         self._ready = 0
@@ -83,9 +85,11 @@ class WindowDetokenizer:
     def _advance(self) -> str:
         if self._ready == self._given:
             return ""
-        known = self._decode(self._window[: self._given])
         text = self._decode(self._window[: self._ready])
-        keep = 1 if self._ready >= _WINDOW or self._decode([self._window[self._ready - 1]]) else self._ready
-        del self._window[: self._ready - keep]
-        self._given = self._ready = keep
-        return text[len(known) :]
+        piece = text[len(self._known) :]
+        last = self._decode([self._window[self._ready - 1]])
+        if last or self._ready >= _WINDOW:
+            del self._window[: self._ready - 1]
+            text, self._ready = last, 1
+        self._known, self._given = text, self._ready
+        return piece

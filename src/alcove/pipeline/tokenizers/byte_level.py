@@ -17,21 +17,20 @@ _ROBERTA = {
     "bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "cls_token": "<s>", "unk_token": "<unk>",
     "pad_token": "<pad>", "mask_token": "<mask>",
 }  # fmt: skip
-_SPECIAL = {"GPT2": _GPT2, "Bart": _ROBERTA, "LED": _ROBERTA, "Roberta": _ROBERTA}
-"""Special tokens of a tokenizer class where the files name none, by the name's beginning."""
-_CLASSES = {"gpt2": "GPT2", "gptj": "GPT2", "gpt_neo": "GPT2", "opt": "GPT2", "bart": "Bart", "led": "LED"}
-"""Tokenizer classes of the families whose files may not name one."""
+_SPECIAL = {
+    "GPT2Tokenizer": _GPT2, "BartTokenizer": _ROBERTA, "LEDTokenizer": _ROBERTA, "RobertaTokenizer": _ROBERTA,
+}  # fmt: skip
+"""Special tokens of a tokenizer class where the files name none."""
 
 
-def class_of(files: TokenizerFiles, model_type: str | None) -> str | None:
-    """Which of the classes that this file can build the folder asks for, or None."""
-    named = str(files.config.get("tokenizer_class") or "").removesuffix("Fast").removesuffix("Tokenizer")
-    chosen = named or _CLASSES.get(model_type or "", "")
-    return chosen if chosen in _SPECIAL else None
+def can_build(files: TokenizerFiles, named: str) -> bool:
+    """Whether the folder has the files, and asks for one of the classes, that `build` knows."""
+    return named.removesuffix("Fast") in _SPECIAL and bool(files.find("vocab.json") and files.find("merges.txt"))
 
 
-def build(files: TokenizerFiles, kind: str) -> tuple[Tokenizer, TokenizerFiles]:
+def build(files: TokenizerFiles, named: str) -> tuple[Tokenizer, TokenizerFiles]:
     """Build the tokenizer; returns it with the files' special tokens completed. Raises `ModelLoadError`."""
+    special = _SPECIAL[named.removesuffix("Fast")]
     vocabulary, merges = files.path / "vocab.json", files.path / "merges.txt"
     tokenizer = Tokenizer(_model(vocabulary, merges))
     prefix_space = bool(files.config.get("add_prefix_space", False))
@@ -39,11 +38,11 @@ def build(files: TokenizerFiles, kind: str) -> tuple[Tokenizer, TokenizerFiles]:
     tokenizer.decoder = decoders.ByteLevel()
     defaults = {
         name: AddedToken(text, special=True, normalized=False, lstrip=name == "mask_token")
-        for name, text in _SPECIAL[kind].items()
+        for name, text in special.items()
         if files.config.get(name, text) is not None
     }
     files = replace(files, special={**defaults, **files.special})
-    if _SPECIAL[kind] is _ROBERTA:
+    if special is _ROBERTA:
         tokenizer.add_special_tokens(list(files.special.values()))
         cls, sep = (files.special[name].content for name in ("cls_token", "sep_token"))
         tokenizer.post_processor = processors.TemplateProcessing(

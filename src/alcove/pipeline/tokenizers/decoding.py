@@ -23,8 +23,9 @@ class Decoding:
     """Whether blanks before punctuation are removed."""
 
 
-def read_decoding(options: Mapping[str, Any]) -> Decoding:
-    """Take the options. Raises `ConfigurationError` for one that alcove does not know, or that is not true or false."""
+def read_decoding(options: Mapping[str, Any], keywords: Mapping[str, Any]) -> Decoding:
+    """Take the options; the tokenizer's own `keywords` of the settings give a default. Raises `ConfigurationError` for
+    an option that alcove does not know, or that is not true or false."""
     names = {"skip_special_tokens": "skip_special", "clean_up_tokenization_spaces": "clean_up"}
     for key, value in options.items():
         if key not in names:
@@ -33,7 +34,8 @@ def read_decoding(options: Mapping[str, Any]) -> Decoding:
             )
         if not isinstance(value, bool):
             raise ConfigurationError(f"engine_options.decode.{key}: must be true or false, not {value!r}.")
-    return Decoding(**{names[key]: value for key, value in options.items()})
+    default = bool(keywords.get("clean_up_tokenization_spaces"))
+    return Decoding(**{"clean_up": default} | {names[key]: value for key, value in options.items()})
 
 
 class Through:

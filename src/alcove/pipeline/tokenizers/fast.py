@@ -42,7 +42,7 @@ class FastTokenizer:
         self.bos_id, self.eos_id, self.pad_id = (
             table.get(files.special_text(name) or "") for name in ("bos_token", "eos_token", "pad_token")
         )
-        self._decoders = _decoder_types(json.loads(tokenizer.to_str()).get("decoder"))
+        self._decoders = _decoder_types(json.loads(tokenizer.decoder.__getstate__())) if tokenizer.decoder else ()
         falls_back = "ByteFallback" in self._decoders
         self._byte_ids = frozenset(i for i, token in enumerate(strings) if falls_back and _BYTE.fullmatch(token or ""))
 
@@ -102,9 +102,7 @@ def _byte_letters() -> dict[str, int]:
 _BYTES = _byte_letters()
 
 
-def _decoder_types(decoder: dict[str, Any] | None) -> tuple[str, ...]:
-    if decoder is None:
-        return ()
+def _decoder_types(decoder: dict[str, Any]) -> tuple[str, ...]:
     return tuple(t for part in decoder.get("decoders", ()) for t in _decoder_types(part)) or (decoder["type"],)
 
 
@@ -116,8 +114,8 @@ def _complete(tokenizer: tokenizers.Tokenizer, files: TokenizerFiles) -> None:
     if "add_prefix_space" in files.config:
         _set_prefix_space(tokenizer, bool(files.config["add_prefix_space"]))
     asked = {"add_bos_token", "add_eos_token"}
-    # A tokenizer.json has its own post-processor; only keywords of the settings, or its absence, change it.
-    if asked & files.overrides or (tokenizer.post_processor is None and asked & set(files.config)):
+    # A tokenizer.json says itself what stands around a text; only keywords of the settings come before it.
+    if asked & (files.overrides if files.find("tokenizer.json") else set(files.config)):
         bos, eos = (
             files.special_text(name) if files.config.get(f"add_{name}") else None for name in ("bos_token", "eos_token")
         )

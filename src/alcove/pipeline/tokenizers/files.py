@@ -18,12 +18,11 @@ _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_
 
 _HONOURED = {
     *_NAMED, "add_bos_token", "add_eos_token", "add_prefix_space", "additional_special_tokens", "chat_template",
-    "extra_ids", "extra_special_tokens", "legacy_behaviour", "source_lang", "src_lang", "subfolder", "target_lang",
-    "tgt_lang",
+    "clean_up_tokenization_spaces", "extra_ids", "extra_special_tokens", "legacy", "legacy_behaviour", "source_lang",
+    "src_lang", "subfolder", "target_lang", "tgt_lang",
 }  # fmt: skip
 _IMMATERIAL = {
-    "cache_dir", "clean_up_tokenization_spaces", "force_download", "from_slow", "legacy", "local_files_only", "max_len",
-    "max_length", "model_input_names", "model_max_length", "padding", "padding_side", "proxies", "resume_download",
+    "cache_dir", "force_download", "from_slow", "local_files_only", "max_len", "max_length", "model_input_names", "model_max_length", "padding", "padding_side", "proxies", "resume_download",
     "return_tensors", "revision", "token", "truncation", "truncation_side", "use_auth_token", "use_fast", "verbose",
 }  # fmt: skip
 """Keywords that cannot change which ids a text becomes here: folders are local, lengths are checked elsewhere."""
@@ -77,7 +76,11 @@ def read_files(folder: Path, keywords: Mapping[str, Any]) -> TokenizerFiles:
 
     extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
     named = {**config, **extra} if isinstance(extra, dict) else config
-    special = {name: token(value) for name, value in named.items() if name.endswith("_token") and _is_token(value)}
+    special = {
+        name: token(value)
+        for name, value in named.items()
+        if name.endswith("_token") and name not in _IMMATERIAL and _is_token(value)
+    }
     others = () if isinstance(extra, dict) else tuple(map(token, extra))
     return TokenizerFiles(path, config, frozenset(keywords), special, others, added)
 

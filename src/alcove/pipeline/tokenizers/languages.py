@@ -1,134 +1,57 @@
-"""Languages of multilingual translation models: NLLB, M2M100, mBART and mBART-50.
+"""Languages of multilingual translation models, in the model's own codes.
 
-In go a request's `source_lang` and `target_lang`, in the model's own codes, out come the source's ids with the
-family's tokens around them and the id that the output must begin with. Called by `pipeline/model.py`.
+In goes a model's folder and tokenizer, out comes what its requests' `source_lang` and `target_lang` mean, or None for
+a model without languages. Called by `pipeline/prepare.py`.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Literal
+from typing import Protocol
 
-from alcove.errors import InvalidRequest
 from alcove.pipeline.tokenizer import Tokenizer
+from alcove.pipeline.tokenizers.language_prefix import TOKEN, PrefixLanguages
+from alcove.pipeline.tokenizers.language_tokens import FAMILIES, TokenLanguages
 from alcove.store.folder import ModelFolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """How a family of models marks languages."""
-
-    token: re.Pattern[str]
-    """What its language tokens look like; the group is the code."""
-    source_first: bool
-    """Whether the source's language stands before the text, the end of sequence after it; else both stand after it."""
-    starts_decoder: bool = False
-    """Whether the target is the decoder's start token, fixed by the model, rather than the first token it makes."""
-    default: str
-    """The source language where neither request nor folder names one."""
-
-
-_FAMILIES = {
-    "nllb": Family(token=re.compile(r"([a-z]{3}_[A-Z][a-z]{3})"), source_first=True, default="eng_Latn"),
-    "m2m100": Family(token=re.compile(r"__([a-z]{2,3})__"), source_first=True, default="en"),
-    "mbart50": Family(token=re.compile(r"([a-z]{2}_[A-Z]{2})"), source_first=True, default="en_XX"),
-    "mbart": Family(token=re.compile(r"([a-z]{2}_[A-Z]{2})"), source_first=False, starts_decoder=True, default="en_XX"),
-}
-
-
-class Languages:
+class Languages(Protocol):
     """The languages of one model."""
-
-    def __init__(self, folder: ModelFolder, tokenizer: Tokenizer, family: Family, ids: Mapping[str, int]) -> None:
-        """`ids` has each language's token by its code."""
-        config = tokenizer.files.config
-        self._tokenizer = tokenizer
-        self._ids = ids
-        self._source_first = family.source_first and not config.get("legacy_behaviour")
-        source = config.get("src_lang") or family.default
-        self._source = source if source in ids else None
-        self._target = config.get("tgt_lang") if config.get("tgt_lang") in ids else None
-        self._start = folder.generation.decoder_start if family.starts_decoder else None
 
     @property
     def codes(self) -> tuple[str, ...]:
         """All languages, in the model's own codes, sorted."""
-        return tuple(sorted(self._ids))
 
-    def encode(self, text: str, source_lang: str | None = None) -> tuple[int, ...]:
-        """Ids of a source text in this language, or in the tokenizer's own. Raises `InvalidRequest`."""
-        code = source_lang or self._source
-        if code is None:
-            raise InvalidRequest(
-                f"This model needs the language of the text: set source_lang to one of its codes{self._examples()}.",
-                param="source_lang",
-            )
-        language = self._id(code, "source_lang")
-        ids = self._tokenizer.encode(text, special=False)
-        end = () if self._tokenizer.eos_id is None else (self._tokenizer.eos_id,)
-        return (language, *ids, *end) if self._source_first else (*ids, *end, language)
+    def encode(self, text: str, source_lang: str | None = None, target_lang: str | None = None) -> tuple[int, ...]:
+        """Ids of a source text, languages and special tokens included. Raises `InvalidRequest`."""
 
     def target_id(self, target_lang: str | None = None, *, default: int | None = None) -> int | None:
-        """The id that the output must begin with; None when the decoder's start token is the language already.
-
-        Without a request's language it is `default`, the first token that the model's own generation defaults force,
-        or else the folder's `tgt_lang`. Raises `InvalidRequest` when there is none of these, or when the model cannot
-        be told this language.
-        """
-        if self._start is not None and self._start in self._ids.values():
-            if target_lang is not None and self._id(target_lang, "target_lang") != self._start:
-                fixed = next(code for code, i in self._ids.items() if i == self._start)
-                raise InvalidRequest(
-                    f"This model translates into {fixed} only; leave target_lang out, or set it to {fixed}.",
-                    param="target_lang",
-                )
-            return default
-        if target_lang is None and default is not None:
-            return default
-        code = target_lang or self._target
-        if code is None:
-            raise InvalidRequest(
-                f"This model needs the language of the answer: set target_lang to one of its codes{self._examples()}.",
-                param="target_lang",
-            )
-        return self._id(code, "target_lang")
-
-    def _id(self, code: str, param: Literal["source_lang", "target_lang"]) -> int:
-        if code in self._ids:
-            return self._ids[code]
-        near = get_close_matches(code, self._ids, n=3, cutoff=0.3) or list(self.codes[:3])
-        raise InvalidRequest(
-            f"{param}: {code!r} is no language of this model; the nearest of its {len(self._ids)} codes: "
-            f"{', '.join(near)}.",
-            param=param,
-        )
-
-    def _examples(self) -> str:
-        return f", such as {', '.join(self.codes[:3])}" if self._ids else ""
+        """The id that the output must begin with, if any; `default` is what the model's own generation defaults
+        force. Raises `InvalidRequest`."""
 
 
 def languages_of(folder: ModelFolder, tokenizer: Tokenizer) -> Languages | None:
-    """The languages of this model; None when it has none, or marks them in a way of its own."""
-    name = _family_name(folder, tokenizer)
+    """The languages of this model; None when it has none to choose from, or marks them in a way of its own."""
+    tokens = [token or "" for token in tokenizer.source_tokens]
+    if folder.model_type in ("marian", None):
+        codes = [match[1] for token in tokens if (match := TOKEN.fullmatch(token))]
+        if len(codes) > 1:
+            return PrefixLanguages(tokenizer, codes)
+    name = _family(folder, tokenizer)
     if name is None:
         return None
-    family = _FAMILIES[name]
-    found = ((family.token.fullmatch(token or ""), i) for i, token in enumerate(tokenizer.source_tokens))
+    family = FAMILIES[name]
+    found = ((family.token.fullmatch(token), i) for i, token in enumerate(tokens))
     ids = {match[1]: i for match, i in found if match}
-    return Languages(folder, tokenizer, family, ids) if len(ids) > 1 else None
+    return TokenLanguages(folder, tokenizer, family, ids) if len(ids) > 1 else None
 
 
-def _family_name(folder: ModelFolder, tokenizer: Tokenizer) -> str | None:
+def _family(folder: ModelFolder, tokenizer: Tokenizer) -> str | None:
     named = str(tokenizer.files.config.get("tokenizer_class", "")).removesuffix("Fast").removesuffix("Tokenizer")
-    if named.lower() in _FAMILIES:
+    if named.lower() in FAMILIES:
         return named.lower()
     if folder.model_type in ("mbart", "nllb-moe"):
         return {"mbart": "mbart", "nllb-moe": "nllb"}[folder.model_type]
     # NLLB's models are of M2M100's type; and a CTranslate2 folder may not tell a type at all.
     if folder.kind == "seq2seq" and folder.model_type in ("m2m_100", None):
-        special = {token for token in tokenizer.source_tokens if token}
         for name in ("nllb", "m2m100"):
-            if sum(bool(_FAMILIES[name].token.fullmatch(token)) for token in special) >= 2:
+            if sum(bool(FAMILIES[name].token.fullmatch(token or "")) for token in tokenizer.source_tokens) > 1:
                 return name
     return None

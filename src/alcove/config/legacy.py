@@ -81,6 +81,7 @@ def from_bootstrap(folder: Path) -> Layer:
     if "max_tokens" in data:
         put("max_prompt_tokens", data["max_tokens"], "max_tokens")
         put("max_output_tokens", data["max_tokens"], "max_tokens")
+        put("generation", {"max_new_tokens": data["max_tokens"]}, "max_tokens")
     if "prompt_fmt" in data:
         put("prompt.format", data["prompt_fmt"], "prompt_fmt")
     warnings = tuple(
@@ -151,6 +152,7 @@ def _model(path: Path, name: str, model: dict[str, Any], cwd: Path) -> dict[str,
         "engine": ("transformers", ""),
         "task": (_TASKS[kind], ".TYPE"),
         "device": ("map" if device is None else device, "." + _named("MODEL_DEVICE", model)),
+        "revision": (options.get("model", {}).get("revision"), ".MODEL_CONFIG"),
         "generation": (generation, ".GENERATE_CONFIG"),
         "engine_options": (options, "." + ", ".join(key for key in _TABLES if key in model)),
     }

@@ -50,6 +50,7 @@ class TestArtifactFolder:
                 "max_prompt_tokens": 512,
                 "max_output_tokens": 512,
                 "prompt": {"profile": "languagemodels", "format": "Instruction: {instruction}\nResponse:"},
+                "generation": {"max_new_tokens": 512},
             }
         )
         assert found.warnings == ()

@@ -83,6 +83,7 @@ def test_options_that_change_nothing(tmp_path: Path) -> None:
         "padding_side": "left",
     }
     assert load(tmp_path, tokenizer=keywords).encode("abc") == load(tmp_path).encode("abc")
+    assert load(tmp_path, tokenizer=keywords).source_tokens == load(tmp_path).source_tokens
 
 
 def test_a_subfolder(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ _HONOURED = {
     "src_lang", "subfolder", "target_lang", "tgt_lang",
 }  # fmt: skip
 _IMMATERIAL = {
-    "cache_dir", "force_download", "from_slow", "local_files_only", "max_len", "max_length", "model_input_names", "model_max_length", "padding", "padding_side", "proxies", "resume_download",
-    "return_tensors", "revision", "token", "truncation", "truncation_side", "use_auth_token", "use_fast", "verbose",
+    "cache_dir", "force_download", "from_slow", "local_files_only", "max_len", "max_length", "model_input_names",
+    "model_max_length", "padding", "padding_side", "proxies", "resume_download", "return_tensors", "revision", "token",
+    "truncation", "truncation_side", "use_auth_token", "use_fast", "verbose",
 }  # fmt: skip
 """Keywords that cannot change which ids a text becomes here: folders are local, lengths are checked elsewhere."""
 

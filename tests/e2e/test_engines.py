@@ -175,3 +175,14 @@ def test_limits_are_refused_not_cut(client: openai.OpenAI, layout: str) -> None:
     with pytest.raises(openai.BadRequestError) as target:
         client.completions.create(model=f"marian/{layout}", prompt="hello", max_tokens=4000)
     assert target.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_languages_of_token_ids(client: openai.OpenAI, layout: str) -> None:
+    """The ids hold the source's language; the target's is still the decoder's first token."""
+    ids = [5, 6, 7, 2]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model=f"nllb/{layout}", prompt=ids, extra_body=FRENCH["nllb"])
+    assert caught.value.param == "source_lang"
+    extra = {"target_lang": "fra_Latn", "num_beams": 1}
+    assert client.completions.create(model=f"nllb/{layout}", prompt=ids, max_tokens=4, extra_body=extra).usage

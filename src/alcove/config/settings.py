@@ -61,7 +61,7 @@ class PromptSettings(_Frozen):
     profile: Literal["languagemodels"] | None = None
     """A named set of prompt and text rules: `languagemodels` is that of ctranslate2-fastapi."""
     format: str | None = Field(default=None, pattern=r"\{instruction\}")
-    """Text with `{instruction}`, which a prompt replaces; None sends the prompt as it is."""
+    """Text with `{instruction}`, which a prompt replaces; left out, the prompt is sent as it is."""
 
 
 class ModelSettings(_Frozen):
@@ -88,9 +88,9 @@ class ModelSettings(_Frozen):
     default: bool = False
     """Whether requests without a `model` go here; with one model served, they do anyway."""
     workers: int | None = Field(default=None, ge=1)
-    """Batches that run at the same time; None chooses by machine and engine."""
+    """Batches that run at the same time; left out, chosen by machine and engine."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads of one worker; None chooses by machine and engine."""
+    """Threads of one worker; left out, chosen by machine and engine."""
     max_queue: int = Field(default=64, ge=0)
     """Requests that may wait; more are refused with 503."""
     max_batch_size: int = Field(default=32, ge=1)
@@ -98,9 +98,9 @@ class ModelSettings(_Frozen):
     max_batch_tokens: int = Field(default=16_384, ge=1)
     """Prompt tokens in one batch, padding counted."""
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Longest prompt (source of an encoder-decoder); None takes the model's own limit."""
+    """Longest prompt (source of an encoder-decoder); left out, the model's own limit."""
     max_output_tokens: int | None = Field(default=None, ge=1)
-    """Longest answer; None takes the model's own limit."""
+    """Longest answer; left out, the model's own limit."""
     prompt: PromptSettings = PromptSettings()
     generation: dict[str, Any] = {}
     """Generation options of this model, in the names of Hugging Face's `GenerationConfig`; requests override them."""

@@ -93,22 +93,28 @@ class Preparer:
     def _encoded(self, job: Job, prepared: Prepared) -> tuple[int, ...]:
         if isinstance(job.prompt, TokenIds):
             tokens = job.prompt.ids
-            self._check_ids(tokens, job.param)
+            self._check_ids(tokens, job)
         elif self._languages is not None:
-            tokens = self._languages.encode(prepared.text, job.source_lang)
+            tokens = self._languages.encode(prepared.text, job.source_lang, job.target_lang)
         else:
             tokens = self._tokenizer.encode(prepared.text, special=prepared.special)
         if not tokens:
             raise InvalidRequest("The prompt is empty.", param=job.param)
         return tokens
 
-    def _check_ids(self, tokens: tuple[int, ...], param: str) -> None:
+    def _check_ids(self, tokens: tuple[int, ...], job: Job) -> None:
+        """Ids are taken as they are: they must exist, and a language cannot be written into them any more."""
+        written = {"source_lang": job.source_lang}
+        if self._languages is not None and self._languages.target_in_source:
+            written["target_lang"] = job.target_lang
+        for field in [field for field, language in written.items() if language is not None]:
+            raise InvalidRequest(f"'{field}' has no effect on a prompt of token ids: put its token there.", param=field)
         known = self._tokenizer.source_tokens
         for token in tokens:
             if not 0 <= token < len(known) or known[token] is None:
                 raise InvalidRequest(
-                    f"'{param}': token id {token} is not in the vocabulary, which has {len(known)} tokens.",
-                    param=param,
+                    f"'{job.param}': token id {token} is not in the vocabulary, which has {len(known)} tokens.",
+                    param=job.param,
                     code="invalid_value",
                 )
 

@@ -21,6 +21,7 @@ class PrefixLanguages:
         self._tokenizer = tokenizer
         self.codes = tuple(sorted(codes))
         """All target languages, in the model's own codes."""
+        self.target_in_source = True
 
     def encode(self, text: str, source_lang: str | None = None, target_lang: str | None = None) -> tuple[int, ...]:
         """Ids of a source text, the target language before it unless the text names it. Raises `InvalidRequest`."""

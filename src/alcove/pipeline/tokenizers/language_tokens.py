@@ -40,6 +40,9 @@ FAMILIES = {
 class TokenLanguages:
     """The languages of one model, by code."""
 
+    target_in_source = False
+    """The decoder makes the target's token first."""
+
     def __init__(self, folder: ModelFolder, tokenizer: Tokenizer, family: Family, ids: Mapping[str, int]) -> None:
         """`ids` has each language's token by its code."""
         config = tokenizer.files.config

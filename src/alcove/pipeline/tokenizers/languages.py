@@ -19,6 +19,10 @@ class Languages(Protocol):
     def codes(self) -> tuple[str, ...]:
         """All languages, in the model's own codes, sorted."""
 
+    @property
+    def target_in_source(self) -> bool:
+        """Whether the target language is written into the source, rather than made by the decoder first."""
+
     def encode(self, text: str, source_lang: str | None = None, target_lang: str | None = None) -> tuple[int, ...]:
         """Ids of a source text, languages and special tokens included. Raises `InvalidRequest`."""
 

@@ -1,0 +1,71 @@
+"""Writes docs/configuration.md from the settings' own docstrings: `python -m tools.configuration_page`.
+
+A test holds the page to what this makes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from alcove.config.settings import AuthSettings, ModelSettings, PromptSettings, ServerSettings, Settings
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+HEAD = """\
+# Configuration
+
+Written by `python -m tools.configuration_page` from the docstrings in `src/alcove/config/settings.py`.
+
+`alcove serve [WHAT]` takes a configuration file, a model folder or a pulled name. Without WHAT it takes
+`LLM_ARTIFACT_DIR`, else `alcove.toml` or a `config.json` with `MODELS` in the working directory, else the built-in
+models. Values come from the defaults, then the file, then the environment, then flags; `alcove check [WHAT]` prints every
+value and its origin. An unknown key is an error that names the nearest known one.
+
+In the environment a setting is `ALCOVE_` and its name in capitals: `ALCOVE_PORT=9000`, `ALCOVE_DEVICE=cuda`; a model's
+setting then holds for every model served. Keys come from `ALCOVE_API_KEYS` (separated by commas) or `auth.keys_file`.
+`ALCOVE_HOME` is where pulled models are kept (`$XDG_DATA_HOME/alcove`, else `~/.local/share/alcove`).
+"""
+
+TABLES: list[tuple[str, type[BaseModel]]] = [
+    ("[server]", ServerSettings),
+    ("[auth]", AuthSettings),
+    ("[[model]]", ModelSettings),
+    ("[model.prompt]", PromptSettings),
+]
+HIDDEN = {"keys", "loopback_only", "prompt"}
+"""Fields that no file sets, or that have a table of their own."""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for title, settings in TABLES:
+        parts += [
+            "",
+            f"## `{title}`",
+            "",
+            (settings.__doc__ or "").strip(),
+            "",
+            "| Key | Default | Meaning |",
+            "|---|---|---|",
+        ]
+        for name, field in settings.model_fields.items():
+            if name not in HIDDEN:
+                meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+                parts.append(f"| `{name}` | {_default(field.default)} | {meaning} |")
+    return "\n".join(parts) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "needed"
+    if value is None or value in ((), {}):
+        return "-"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    assert set(Settings.model_fields) == {"home", "server", "auth", "models"}
+    PAGE.write_text(page())

@@ -20,8 +20,8 @@ Written by `python -m tools.configuration_page` from the docstrings in `src/alco
 
 `alcove serve [WHAT]` takes a configuration file, a model folder or a pulled name. Without WHAT it takes
 `LLM_ARTIFACT_DIR`, else `alcove.toml` or a `config.json` with `MODELS` in the working directory, else the built-in
-models. Values come from the defaults, then the file, then the environment, then flags; `alcove check [WHAT]` prints every
-value and its origin. An unknown key is an error that names the nearest known one.
+models. Values come from the defaults, then the file, then the environment, then flags; `alcove check [WHAT]` prints
+every value and its origin. An unknown key is an error that names the nearest known one.
 
 In the environment a setting is `ALCOVE_` and its name in capitals: `ALCOVE_PORT=9000`, `ALCOVE_DEVICE=cuda`; a model's
 setting then holds for every model served. Keys come from `ALCOVE_API_KEYS` (separated by commas) or `auth.keys_file`.

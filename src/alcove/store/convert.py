@@ -50,7 +50,7 @@ def _convert_weights(folder: ModelFolder, made: Path, quantization: str) -> None
         ) from None
     try:
         RepairedConverter(str(folder.path)).convert(str(made), quantization=quantization)
-    except Exception as error:  # noqa: BLE001  # the converter raises whatever the model provokes
+    except Exception as error:  # the converter raises whatever the model provokes
         reason = " ".join(str(error).split())
         raise ModelLoadError(
             f'{folder.path} cannot be converted to CTranslate2: {reason}; serve it with engine = "transformers"'

@@ -14,7 +14,7 @@ Kind = Literal["seq2seq", "causal"]
 class GenerationDefaults:
     """The model's own wishes, from its generation_config.json (for older models, from its config.json)."""
 
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     """Options that the file sets; sampling ones only when it also says `do_sample`."""
     max_new_tokens: int | None = None
     """The file's limit of new tokens (from `max_new_tokens`)."""
@@ -47,6 +47,6 @@ class ModelFolder:
     """Most tokens the encoder (or, for a causal model, the whole sequence) has positions for; None: no such bound."""
     target_limit: int | None = None
     """Most positions of an encoder-decoder's decoder, its start token counted; None: no such bound."""
-    generation: GenerationDefaults = GenerationDefaults()
+    generation: GenerationDefaults = field(default_factory=GenerationDefaults)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The folder's config.json."""

@@ -26,9 +26,17 @@ _EXTRA = (
 )
 """What else in a model's own file changes its text."""
 _NEUTRAL: dict[str, Any] = {
-    **{"encoder_no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0, "num_beam_groups": 1},
-    **{"diversity_penalty": 0.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "guidance_scale": 1.0},
-    **{"renormalize_logits": False, "min_length": 0, "num_return_sequences": 1},
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+    "num_beam_groups": 1,
+    "diversity_penalty": 0.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "guidance_scale": 1.0,
+    "renormalize_logits": False,
+    "min_length": 0,
+    "num_return_sequences": 1,
 }
 """Values that change nothing: files are full of them."""
 _LIMITS_AND_IDS = (

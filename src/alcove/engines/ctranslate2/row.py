@@ -33,7 +33,7 @@ class Row:
         that reaches the library ends the process (`std::terminate`, when a second waiter is told of it)."""
         try:
             return self._take(token)
-        except BaseException as error:  # noqa: BLE001  # see above
+        except BaseException as error:  # see above
             logger.exception("Run %s failed in CTranslate2's callback", self.run.id)
             self.failure = error
             self.ended = True

@@ -1,15 +1,18 @@
 """The set-ups of ctranslate2-fastapi and transformers-openai-api, as their users have them, without a change."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import openai
 import pytest
 
+import alcove
 from alcove.store.convert import convert
 from tests.serving import Server, running
 
+BUILTIN = Path(alcove.__file__).parent / "builtin"
 TOKEN = "sk-forerunner-0123456789"
 
 
@@ -60,6 +63,23 @@ class TestCTranslate2FastAPI:
         assert server.get("/health").status_code == 200
         assert server.get("/docs").status_code == 200
         assert "Loaded 'LaMini-Flan-T5-Tiny' model into memory" in server.log.read_text()
+
+
+def test_readme_of_the_first_forerunner(tmp_path: Path) -> None:
+    """Its two requests, in its words, from the built-in weights in its folder, by its prompt rules."""
+    folder = tmp_path / "LaMini"
+    shutil.copytree(BUILTIN / "alcove-seq2seq" / "ctranslate2", folder)
+    bootstrap = {"name": "LaMini", "params": 2, "quantization": "int8", "max_tokens": 128}
+    (folder / "bootstrap_config.json").write_text(json.dumps(bootstrap))
+    with running("serve", cwd=tmp_path, environment={"LLM_ARTIFACT_DIR": "LaMini"}) as server:
+        answer = server.post("/completions", {"prompt": "What's the first name of the secret agent Bond?"}).json()
+        assert answer["choices"][0]["text"] == "James."
+        messages = [
+            {"role": "system", "content": "Respond like a helpful assistant."},
+            {"role": "user", "content": "What's a nice reptile?"},
+        ]
+        chat = server.post("/chat/completions", {"messages": messages}).json()
+        assert chat["choices"][0]["message"]["content"] == "A nice reptile is a snake."
 
 
 class TestTransformersOpenAIAPI:

@@ -109,12 +109,12 @@ def _refuse(name: str, value: Any, wire_type: type[GenerationRequest]) -> None:
         return
     near = difflib.get_close_matches(name, [*wire_type.model_fields, *ENGINE_OPTIONS], n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise InvalidRequest(f"Unknown field '{name}'.{hint}", param=name, code="unknown_parameter")
+    raise InvalidRequest(f"Unknown field {name[:100]!r}.{hint}", param=name[:100], code="unknown_parameter")
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
     first = error.errors(include_url=False, include_context=False)[0]
-    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")[:100]
     if first["type"] == "missing":
-        return InvalidRequest(f"Missing field '{param}'.", param=param, code="missing_required_parameter")
-    return InvalidRequest(f"'{param}': {first['msg']}.", param=param, code="invalid_value")
+        return InvalidRequest(f"Missing field {param!r}.", param=param, code="missing_required_parameter")
+    return InvalidRequest(f"{param!r}: {first['msg']}.", param=param, code="invalid_value")

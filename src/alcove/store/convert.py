@@ -43,11 +43,15 @@ def convert(source: Path, target: Path, quantization: str = "int8") -> None:
 
 def _convert_weights(folder: ModelFolder, made: Path, quantization: str) -> None:
     try:
-        from alcove.store.converter import RepairedConverter
+        import torch  # noqa: F401  # without it the converter would fail only when it has begun
+
+        from alcove.store.converter import ACCEPTED_MODEL_TYPES, RepairedConverter
     except ImportError as error:
         raise ModelLoadError(
             f"{error.name} is needed to convert {folder.path}: pip install 'alcove[convert]'"
         ) from None
+    if quantization not in ACCEPTED_MODEL_TYPES:
+        raise ModelLoadError(f"quantization {quantization} is unknown: {', '.join(ACCEPTED_MODEL_TYPES)}")
     try:
         RepairedConverter(str(folder.path)).convert(str(made), quantization=quantization)
     except Exception as error:  # the converter raises whatever the model provokes

@@ -6,8 +6,11 @@ fault; `tests/fidelity/test_ctranslate2.py` holds the results to transformers' o
 
 from typing import Any
 
-import transformers
+import transformers  # noqa: F401  # the converter does without until it needs it
 from ctranslate2.converters.transformers import TransformersConverter
+from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+
+__all__ = ["ACCEPTED_MODEL_TYPES", "RepairedConverter"]
 
 BART_SHAPES = {
     # model_type: (normalize_before, normalize_embedding), as transformers' code has them built in
@@ -86,11 +89,3 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
         else:
             spec.register_vocabulary(tokens)
         return set(tokens)
-
-
-def supported_architectures() -> tuple[str, ...]:
-    """The `model_type`s that can be converted, in alphabetical order."""
-    from ctranslate2.converters.transformers import _MODEL_LOADERS
-
-    names = (getattr(transformers, name, None) for name in _MODEL_LOADERS)
-    return tuple(sorted({config.model_type for config in names if config is not None}))

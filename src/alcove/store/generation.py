@@ -51,8 +51,9 @@ def read_generation(folder: Path, config: Mapping[str, Any], kind: Kind) -> Gene
     """The wishes of the model in `folder`: its generation_config.json's, else those in an older `config` (its
     config.json). `task_specific_params` is not applied, as in transformers. Raises `ModelLoadError`."""
     path = folder / FILE
-    wishes: Mapping[str, Any] = read_object(path) if path.exists() else config
-    return generation_from(own_wishes(wishes), kind, source=path)
+    if path.exists():
+        return generation_from(own_wishes(read_object(path)), kind, source=path)
+    return generation_from(own_wishes(config), kind, source=folder / "config.json")
 
 
 def own_wishes(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "
 """Names of the number of positions, as the families have them."""
 SIDED_POSITIONS = ("max_encoder_position_embeddings", "max_decoder_position_embeddings")
 """LED and its kin have a number for each side."""
-UNBOUNDED = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers", "bloom", "mpt", "pegasus_x"})
+UNBOUNDED = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers", "bloom", "mpt"})
 """Families with relative or computed positions, whose config.json names the length of training only."""
-ENCODERS = ("MaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
-"""Ends of the architectures' names that make no text."""
+NO_TEXT = ("MaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "EncoderModel")
+"""Ends of the names of architectures that make no text."""
+OTHER_INPUTS = frozenset({"vision_config", "audio_config", "num_mel_bins", "patch_size"})
+"""Keys of config.json that only models of images and sounds have."""
 
 
 def read_folder(path: Path) -> ModelFolder:
@@ -48,24 +50,18 @@ def has_pickle(path: Path) -> bool:
 
 
 def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
-    architectures = config.get("architectures") or []
-    name = architectures[0] if architectures else ""
-    if config.get("is_encoder_decoder"):
-        return "seq2seq"
-    if name.endswith("ForConditionalGeneration") and _kept_to_text(config):
-        return "seq2seq"  # T5's oldest files lack is_encoder_decoder
-    if name.endswith(("ForCausalLM", "LMHeadModel")):
-        return "causal"
-    what = name or config["model_type"]
-    reason = "makes no text" if name.endswith(ENCODERS) or name.endswith("Model") else "is not served"
+    architectures = config.get("architectures") or [config["model_type"]]
+    name = str(architectures[0])
+    if not OTHER_INPUTS & config.keys() and not name.endswith(NO_TEXT):
+        # T5's oldest files lack is_encoder_decoder
+        if config.get("is_encoder_decoder") or name.endswith("ForConditionalGeneration"):
+            return "seq2seq"
+        if name.endswith(("ForCausalLM", "LMHeadModel")):
+            return "causal"
     raise ModelLoadError(
-        f"{path / 'config.json'}: {what} {reason}: served are encoder-decoder (is_encoder_decoder) and "
-        "decoder-only (...ForCausalLM) models"
+        f"{path / 'config.json'}: {name} is not served: only text to text models are, encoder-decoder "
+        "(is_encoder_decoder) or decoder-only (...ForCausalLM)"
     )
-
-
-def _kept_to_text(config: Mapping[str, Any]) -> bool:
-    return not {"vision_config", "audio_config"} & config.keys()
 
 
 def _check_weights(path: Path) -> None:

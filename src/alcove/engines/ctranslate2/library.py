@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ctranslate2
+import numpy as np
+from numpy.typing import NDArray
 
 from alcove.engines.ctranslate2.search import Search
 
@@ -16,10 +18,8 @@ Callback = Callable[[int, int], bool]
 """Takes a row's number and the library's id of its new token; True ends the row."""
 
 
-class Result(Protocol):
-    """What both kinds say of a row of a beam search, best output first."""
-
-    scores: list[float]
+Outputs = tuple[list[Tokens], list[float]]
+"""A row's outputs and their scores (none without beams)."""
 
 
 class Library(Protocol):
@@ -32,11 +32,11 @@ class Library(Protocol):
         search: Search,
         max_length: int,
         callback: Callback | None,
-    ) -> Sequence[tuple[list[Tokens], list[float]]]:
+    ) -> Sequence[Outputs]:
         """Run a batch to its end in one of the library's threads; blocks, without the interpreter's lock.
 
         `prefixes` are the decoder's first tokens (none for a Generator), `max_length` counts those that go through
-        the decoding loop. Returns for each row its outputs and their scores (none without beams).
+        the decoding loop.
         """
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Seq2Seq:
         search: Search,
         max_length: int,
         callback: Callback | None,
-    ) -> Sequence[tuple[list[Tokens], list[float]]]:
+    ) -> Sequence[Outputs]:
         """See `Library.generate`."""
         results = self._translator.translate_batch(
             sources,
@@ -91,7 +91,7 @@ class Causal:
         search: Search,
         max_length: int,
         callback: Callback | None,
-    ) -> Sequence[tuple[list[Tokens], list[float]]]:
+    ) -> Sequence[Outputs]:
         """See `Library.generate`. All sources are of one length: others would be many times slower."""
         results = self._generator.generate_batch(
             sources,
@@ -103,6 +103,21 @@ class Causal:
             **_arguments(search),
         )
         return [(result.sequences, result.scores) for result in results]
+
+    def logits_after(self, source: Tokens, search: Search) -> NDArray[np.float64]:
+        """What the next token after `source` is chosen from: a number for each of the library's ids, all options but
+        the sampling ones applied."""
+        (result,) = self._generator.generate_batch(
+            [source],
+            max_length=len(source),
+            min_length=min(search.min_length, len(source)),
+            include_prompt_in_result=True,
+            cache_static_prompt=False,
+            return_logits_vocab=True,
+            **_arguments(search),
+        )
+        # the steps that only repeat the source have their logits, too
+        return np.asarray(result.logits[0][-1], dtype=np.float64).reshape(-1)
 
     def close(self) -> None:
         """See `Library.close`."""

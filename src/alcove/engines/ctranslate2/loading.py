@@ -89,11 +89,13 @@ def _open(folder: ModelFolder, settings: ModelSettings, device: str, index: int,
 
 
 def _trial(folder: ModelFolder, tables: Tables, vocabulary: Vocabulary) -> Run:
-    """A run of one token, on a prompt of one ordinary token."""
+    """A run of one token, on a prompt of one ordinary token. The answer begins with one, too: some models must be told
+    which (a language), for the others it makes no difference here."""
     known = [number for number in range(len(vocabulary.source)) if tables.source.string(number) is not None]
     if not known:
         raise ModelLoadError(
             f"{folder.path}: the tokenizer and CTranslate2's vocabulary have no token in common: one of them belongs "
             "to another model"
         )
-    return Run(id="trial", tokens=(known[len(known) // 2],), max_new_tokens=1, forced_bos=folder.generation.forced_bos)
+    first = next((n for n in range(len(vocabulary.target)) if tables.target.string(n) is not None), None)
+    return Run(id="trial", tokens=(known[len(known) // 2],), max_new_tokens=1, forced_bos=first)

@@ -3,10 +3,11 @@
 `Search` is made for each run by `engine.py`: runs with equal ones may share a batch. What cannot be said is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alcove.engines.ctranslate2.bans import banned_words, token_strings
 from alcove.engines.ctranslate2.tables import Table
 from alcove.errors import InvalidRequest
 from alcove.runs import Run
@@ -14,30 +15,6 @@ from alcove.store.folder import Kind
 
 TOP_P_CLASSES_ON_CUDA = 8192
 """On CUDA top-p takes no more candidates (CTranslate2's `src/ops/topp_mask_gpu.cu`)."""
-
-_BANS = "; in a beam search the banned probability is shared out among the rest"
-SEQ2SEQ_OPTIONS: Mapping[str, str] = {
-    "temperature": "0 is greedy; not together with beams",
-    "top_p": "when sampling",
-    "top_k": "when sampling",
-    "num_beams": "the search ends as soon as so many outputs are finished",
-    "length_penalty": "with beams",
-    "early_stopping": "true; false ends a beam search as early, CTranslate2 has no other rule",
-    "no_repeat_ngram_size": f"as in transformers{_BANS}",
-    "repetition_penalty": "as in transformers; not together with beams",
-    "min_new_tokens": f"as in transformers{_BANS}",
-    "suppress_tokens": f"as in transformers{_BANS}",
-    "bad_words_ids": f"as in transformers{_BANS}",
-    "renormalize_logits": "always done",
-}
-"""Options that are honoured for encoder-decoder models, and how."""
-CAUSAL_OPTIONS: Mapping[str, str] = SEQ2SEQ_OPTIONS | {
-    "no_repeat_ngram_size": "over prompt and output, when the prompt begins with the start token; not with beams",
-    "repetition_penalty": "over prompt and output, when the prompt's first token is the start token or occurs again; "
-    "not with beams",
-    "bad_words_ids": f"words of one token{_BANS}",
-}
-"""The same for decoder-only models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +37,23 @@ class Search:
 def make_search(run: Run, kind: Kind, target: Table, ends: Sequence[int], start: int | None, *, cuda: bool) -> Search:
     """The search that `run` asks for.
 
-    `ends` are the library's ids that end an output; `start` is the tokenizer's id of the start token, where known.
-    Raises `InvalidRequest` for options that do not go together.
+    `ends` are the library's ids that end an output; `start` is the tokenizer's id of the token that the decoder of an
+    encoder-decoder starts from, where known. Raises `InvalidRequest` for options that do not go together.
     """
     options = run.options
     beams = options.num_beams or 1
     min_new = options.min_new_tokens or 0
     penalty = options.repetition_penalty or 1.0
     ngram = options.no_repeat_ngram_size or 0
-    loops = kind == "causal" and (penalty != 1.0 or ngram > 0)
-    _check_together(run, kind, beams)
+    words = banned_words(run, target, ends)
+    longest = max(map(len, words), default=0)
+    loops = kind == "causal" and (penalty != 1.0 or ngram > 0 or longest > 1)
+    _check_together(run, beams, loops=loops)
     if loops:
-        _check_first_token(run, start)
+        _check_first_token(run, ngram, longest)
+    # The library does not see the first token, with which the loop begins, in its n-grams: ban that one by name.
+    begun = run.tokens[:ngram] if kind == "causal" else () if start is None or ngram > 1 else (start,)
+    words += [list(begun)] if ngram and begun else []
     arguments = {
         "beam_size": beams,
         "num_hypotheses": beams,
@@ -80,7 +62,7 @@ def make_search(run: Run, kind: Kind, target: Table, ends: Sequence[int], start:
         "repetition_penalty": penalty,
         "no_repeat_ngram_size": ngram,
         "disable_unk": False,
-        "suppress_sequences": _suppressed(run, kind, target, ends) or None,
+        "suppress_sequences": token_strings(words, target) or None,
         "end_token": tuple(ends),
         # with it a beam output that has ended can be told from one that was cut off
         "return_end_token": beams > 1,
@@ -89,7 +71,7 @@ def make_search(run: Run, kind: Kind, target: Table, ends: Sequence[int], start:
         **_sampling(run, target.size, cuda=cuda),
     }
     prefix = len(run.tokens) - 1 if loops else len(run.prefix)
-    shape = (len(run.tokens),) if kind == "causal" else ()
+    shape: tuple[int, ...] = (len(run.tokens),) if kind == "causal" else ()
     if min_new:
         shape += (prefix,)
     if beams > 1:  # no callback, by which rows could end on their own (refused by validate_decoding_options)
@@ -117,7 +99,7 @@ def _sampling(run: Run, vocabulary: int, *, cuda: bool) -> dict[str, float]:
     return {"sampling_topk": top_k, "sampling_topp": min(top_p, 1.0), "sampling_temperature": options.temperature}
 
 
-def _check_together(run: Run, kind: Kind, beams: int) -> None:
+def _check_together(run: Run, beams: int, *, loops: bool) -> None:
     options = run.options
     if run.outputs > beams:
         raise InvalidRequest(f"'n' is {run.outputs}, but the search has {beams} beams.", param="n")
@@ -138,63 +120,29 @@ def _check_together(run: Run, kind: Kind, beams: int) -> None:
     if run.prefix:
         # CTranslate2 counts the prefix to the length that divides the score
         raise InvalidRequest("'num_beams' above 1 does not go with a prompt that begins the answer.", param="num_beams")
-    if kind == "causal" and options.no_repeat_ngram_size:
+    if loops:
+        # the loop's prompt would be counted likewise
+        name = "no_repeat_ngram_size" if options.no_repeat_ngram_size else "bad_words_ids"
         raise InvalidRequest(
-            "'no_repeat_ngram_size' does not go with a beam search on this engine: set 'num_beams' to 1.",
-            param="no_repeat_ngram_size",
+            f"'{name}' does not go with a beam search on this engine: set 'num_beams' to 1.", param=name
         )
 
 
-def _check_first_token(run: Run, start: int | None) -> None:
-    """The decoding loop begins after the prompt's first token, which penalties therefore never see."""
-    first, *rest = run.tokens
-    if first == start:
-        return
-    if run.options.no_repeat_ngram_size:
-        name = "no_repeat_ngram_size"
-    elif first in rest:
-        return
-    else:
-        name = "repetition_penalty"
-    raise InvalidRequest(
-        f"'{name}' is not supported on this engine for a prompt that does not begin with the model's start token.",
-        param=name,
-    )
-
-
-def _suppressed(run: Run, kind: Kind, target: Table, ends: Sequence[int]) -> tuple[tuple[str, ...], ...]:
-    """Token strings that must not come. Those that the model does not have cannot come anyway, and the library
-    would refuse them (OPUS-MT forbids `<pad>`, which its conversion lacks)."""
-    words = [[token] for token in _ids(run, "suppress_tokens")]
-    for word in _lists(run, "bad_words_ids"):
-        if kind == "causal" and len(word) > 1:
-            # CTranslate2 would not see the part of it that stands in the prompt
+def _check_first_token(run: Run, ngram: int, longest: int) -> None:
+    """The loop begins behind the prompt's first token: sequences that begin with it can only be banned when they lie
+    in the prompt, and it gets no penalty."""
+    for name, length in (("no_repeat_ngram_size", ngram), ("bad_words_ids", longest)):
+        if length > len(run.tokens):
             raise InvalidRequest(
-                "'bad_words_ids' with words of several tokens is not supported on this engine for this model.",
-                param="bad_words_ids",
+                f"'{name}' spans {length} tokens here, which on this engine needs a prompt of as many.", param=name
             )
-        if len(word) != 1 or target.library_id(word[0]) not in ends:  # so does transformers
-            words.append(word)
-    strings = [[target.string(token) for token in word] for word in words]
-    return tuple(tuple(t for t in word if t is not None) for word in strings if word and None not in word)
-
-
-def _lists(run: Run, name: str) -> list[list[int]]:
-    value = run.options.extra.get(name) or []
-    if not isinstance(value, list | tuple) or not all(_are_ids(word) for word in value):
-        raise InvalidRequest(f"'{name}' must be a list of lists of token ids.", param=name)
-    return [list(word) for word in value]
-
-
-def _ids(run: Run, name: str) -> list[int]:
-    value = run.options.extra.get(name) or []
-    if not _are_ids(value):
-        raise InvalidRequest(f"'{name}' must be a list of token ids.", param=name)
-    return list(value)
-
-
-def _are_ids(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+    if (run.options.repetition_penalty or 1.0) < 1.0 and run.tokens[0] not in run.tokens[1:]:
+        # a penalty can be seen to afterwards (`contest.py`), a reward not: the library would never choose the token
+        raise InvalidRequest(
+            "'repetition_penalty' below 1 is not supported on this engine for this prompt, whose first token does not "
+            "occur again.",
+            param="repetition_penalty",
+        )
 
 
 def _or(value: float | None, default: float) -> float:

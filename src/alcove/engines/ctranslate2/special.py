@@ -15,8 +15,6 @@ class SpecialTokens:
 
     ends: tuple[int, ...]
     """The library's ids that end an output."""
-    bos: int | None
-    """The tokenizer's id of the token that prompts of a decoder-only model begin with, where it has one."""
     start: int | None
     """The tokenizer's id of the decoder's first token, where the folder names it."""
     start_is_prefix: bool
@@ -41,19 +39,22 @@ def special_tokens(folder: ModelFolder, tables: Tables, target: list[str]) -> Sp
     """Those of `folder`; `target` is the library's target vocabulary. What the folder does not say of its own is
     CTranslate2's default (`</s>`)."""
     config = folder.config
-    numbers = {token: number for number, token in reversed(list(enumerate(target)))}
+    numbers = {token: number for number, token in enumerate(target)}
     eos = config.get("eos_token") or "</s>"
     ends = [number for token in folder.generation.eos if (number := tables.target.library_id(token)) is not None]
     if not ends and eos in numbers:
         ends = [numbers[eos]]
-    start = config.get("decoder_start_token", "<s>")
-    bos = config.get("bos_token")
+    first = config.get("decoder_start_token", "<s>")
+    start = folder.generation.decoder_start
+    if start is None and first in numbers:
+        start = tables.target.tokenizer_id_of(first)
+    seq2seq = folder.kind == "seq2seq"
     return SpecialTokens(
         ends=tuple(dict.fromkeys(ends)),
-        bos=tables.target.tokenizer_id_of(bos) if bos in numbers else None,
-        start=folder.generation.decoder_start,
-        start_is_prefix=folder.kind == "seq2seq" and start is None,
-        start_is_end=folder.kind == "seq2seq" and numbers.get(start) in ends and folder.model_type != "marian",
-        added_bos=bos if config.get("add_source_bos") else None,
+        start=start if seq2seq else None,
+        start_is_prefix=seq2seq and first is None,
+        # Marian's start token stands for a vector of zeros, whatever its name
+        start_is_end=seq2seq and folder.model_type != "marian" and numbers.get(first) in ends,
+        added_bos=config.get("bos_token", "<s>") if config.get("add_source_bos") else None,
         added_eos=eos if config.get("add_source_eos") else None,
     )

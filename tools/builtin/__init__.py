@@ -1,0 +1,1 @@
+"""Training of the two models that alcove ships; run as `python -m tools.builtin`, see README.md beside this file."""

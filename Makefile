@@ -47,8 +47,9 @@ format: .venv/dev  ## Put the source into shape
 bench: .venv/dev  ## Measure, and write docs/benchmarks.md
 	@$(BIN)/python -m tests.bench
 
-builtin: .venv/dev  ## Train the built-in models anew (half an hour)
-	@$(BIN)/python -m tools.builtin
+builtin: .venv/dev  ## Train, convert and measure the built-in models anew (half an hour)
+	@for model in alcove-seq2seq alcove-chat; do for step in train convert measure; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m tools.builtin $$step $$model || exit 1; done; done
 
 clean:  ## Remove what was made
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache

@@ -27,6 +27,16 @@ def test_completion(client: openai.OpenAI) -> None:
     assert "".join(chunk.choices[0].text for chunk in chunks) == "hello "
 
 
+def test_empty_answer(client: openai.OpenAI) -> None:
+    """A stop string at once: nothing is left, and only the token that completed it counts."""
+    whole = client.completions.create(model="echo", prompt="hello", stop="h")
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == ("", "stop")
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens == 1
+    chunks = list(client.completions.create(model="echo", prompt="hello", stop="h", stream=True))
+    assert [(choice.text, choice.finish_reason) for chunk in chunks for choice in chunk.choices] == [("", "stop")]
+
+
 def test_chat(client: openai.OpenAI) -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "grüß dich, 世界"}]}]
     whole = client.chat.completions.create(model="echo", messages=messages, max_completion_tokens=9)

@@ -61,3 +61,21 @@ async def test_accuracy(server: Server, kind: str) -> None:
         right[engine] = [result for results in by_kind.values() for result in results]
     shares = {engine: sum(results) / len(results) for engine, results in right.items()}
     assert abs(shares["ctranslate2"] - shares["transformers"]) <= 0.01
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_end_of_sequence_at_once(server: Server, engine: str, stream: bool) -> None:
+    """After its own whole answer the model has nothing to add: an empty text, no token counted, finish `stop`."""
+    prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\nHello! How can I help you?"
+    client = openai.OpenAI(base_url=server.api, api_key="none", max_retries=0)
+    options = {"model": f"chat/{engine}", "prompt": prompt, "max_tokens": 10}
+    if stream:
+        *chunks, last = client.completions.create(stream=True, stream_options={"include_usage": True}, **options)
+        choices, usage = [choice for chunk in chunks for choice in chunk.choices], last.usage
+    else:
+        answer = client.completions.create(**options)
+        choices, usage = answer.choices, answer.usage
+    assert [(choice.text, choice.finish_reason) for choice in choices] == [("", "stop")]
+    assert usage is not None
+    assert usage.completion_tokens == 0

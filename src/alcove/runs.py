@@ -27,14 +27,36 @@ class Options:
     """Width of the beam search; 1 is none."""
     length_penalty: float | None = None
     """Exponent of the length that divides a beam's score; above 0 favours long outputs."""
-    early_stopping: bool | None = None
-    """Whether a beam search ends as soon as `num_beams` outputs are finished."""
+    early_stopping: bool | Literal["never"] | None = None
+    """Whether a beam search ends as soon as `num_beams` outputs are finished; "never" waits until no better one can
+    come, and False guesses whether one will. None, in a run's options too, is the engine's own rule: transformers' is
+    False, CTranslate2's True."""
     no_repeat_ngram_size: int | None = None
     """No n-gram of this size occurs twice in an output; 0 is off."""
     repetition_penalty: float | None = None
     """Above 1 makes tokens that have occurred less probable; 1 is off."""
     min_new_tokens: int | None = None
     """No end of sequence before this many new tokens."""
+    min_p: float | None = None
+    """Sample from tokens at least this probable, relative to the most probable one; 0 is off."""
+    typical_p: float | None = None
+    """Sample from the most typical tokens whose probabilities reach this sum; 1 is off."""
+    presence_penalty: float | None = None
+    """Taken from the logit of each token that has occurred in the output; 0 is off (OpenAI's)."""
+    frequency_penalty: float | None = None
+    """The same, times how often it has occurred (OpenAI's)."""
+    logit_bias: Mapping[int, float] | None = None
+    """Added to the logits of these token ids."""
+    bad_words_ids: tuple[tuple[int, ...], ...] | None = None
+    """Sequences of token ids that must not occur in the output."""
+    allowed_token_ids: tuple[int, ...] | None = None
+    """The only ids that may be chosen, the end of sequence apart; None allows all."""
+    stop_token_ids: tuple[int, ...] | None = None
+    """Ids that end an output beside the model's own end of sequence; the last token of an output that they end."""
+    ignore_eos: bool | None = None
+    """Whether the model's own end of sequence may not be chosen."""
+    seed: int | None = None
+    """Makes sampling repeat: the same run gives the same output, whatever shares its batch. None is random."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further options of `GenerationConfig` by their own names, for engines that take them."""
 
@@ -70,10 +92,17 @@ DEFAULT_OPTIONS = Options(
     top_k=0,
     num_beams=1,
     length_penalty=1.0,
-    early_stopping=False,
     no_repeat_ngram_size=0,
     repetition_penalty=1.0,
     min_new_tokens=0,
+    min_p=0.0,
+    typical_p=1.0,
+    presence_penalty=0.0,
+    frequency_penalty=0.0,
+    logit_bias={},
+    bad_words_ids=(),
+    stop_token_ids=(),
+    ignore_eos=False,
 )
 """What holds where nothing else is said: greedy, nothing penalised. Each is neutral: asking for it changes nothing."""
 
@@ -87,7 +116,7 @@ class Run:
     tokens: tuple[int, ...]
     """Token ids of the tokenizer: the encoder's source (special tokens included), or the prompt of a causal model."""
     max_new_tokens: int
-    """At most so many tokens an output, at least 1."""
+    """At most so many tokens an output, those in `made` counted; 0 only asks for `prompt_logprobs`."""
     prefix: tuple[int, ...] = ()
     """Encoder-decoder: ids with which the decoder must go on after its start token; not part of the output."""
     forced_bos: int | None = None
@@ -98,7 +127,26 @@ class Run:
     outputs: int = 1
     """How many outputs the run has: above 1 only for a beam search, best first."""
     options: Options = DEFAULT_OPTIONS
-    """Complete: every named option is set."""
+    """Complete: every named option is set, `early_stopping`, `allowed_token_ids` and `seed` apart."""
+    logprobs: int | None = None
+    """Log-probabilities wanted of each new token: its own, and those of so many most probable ones; None: none.
+
+    They are those of the model, log-softmax of its logits, before any option has changed them."""
+    prompt_logprobs: int | None = None
+    """The same for what was given: a causal model's `tokens`, an encoder-decoder's `prefix`."""
+    made: tuple[int, ...] = ()
+    """Output tokens of an earlier batch, from which the run goes on; they are not delivered again. Set by an engine in
+    the runs that its `run` gives back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """What the model thought of one token."""
+
+    logprob: float
+    """Its own log-probability."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The most probable tokens in its place, best first: id and log-probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +159,12 @@ class Step:
     output: int = 0
     """Which of the run's outputs, from 0."""
     tokens: tuple[int, ...] = ()
-    """New token ids, in order, without the end of sequence."""
+    """New token ids, in order, without the end of sequence; a token of `stop_token_ids` is the last."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of `tokens`, where the run wants them; on the last step of an output that the model's own end of
+    sequence ended there is one more, that of the end."""
+    prompt_logprobs: tuple[TokenLogprob | None, ...] = ()
+    """On the run's first step, where it wants them: one for each given token; None where nothing stands before it."""
     finish: FinishReason | None = None
     """Set on the last step of an output."""
     score: float | None = None

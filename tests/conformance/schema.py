@@ -18,6 +18,10 @@ def _document() -> dict[str, Any]:
     # OpenAI itself sends a null finish_reason in the chunks of a completion; its schema forbids it
     choice = schemas["CreateCompletionResponse"]["properties"]["choices"]["items"]["properties"]
     choice["finish_reason"] = {"anyOf": [choice["finish_reason"], {"type": "null"}]}
+    # and null for the first token of an echoed prompt
+    logprobs = choice["logprobs"]["anyOf"][0]["properties"]
+    for name in ("token_logprobs", "top_logprobs"):
+        logprobs[name]["items"] = {"anyOf": [logprobs[name]["items"], {"type": "null"}]}
     return {"components": {"schemas": _plain(schemas)}}
 
 

@@ -17,7 +17,7 @@ CONFIGURATION = '[[model]]\nname = "echo"\nsource = "builtin:echo"\nengine = "ec
 PATHS = [
     "/", "/docs", "/openapi.json", "/metrics", "/v1/metrics", "/v1/models", "/v1/models/echo", "/v1/engines",
     "/nothing", "/health/", "/health//live", "/HEALTH", "/health/live/x", "/v1/../health", "//health",
-    "/v1/completions",
+    "/v1/completions", "/v1/tokenize", "/tokenize", "/v1/detokenize", "/detokenize", "/v1/score",
 ]  # fmt: skip
 
 

@@ -34,12 +34,28 @@ BAD_COMPLETIONS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"prompt": "x", "stream": "yes"}, "stream", "invalid_value"),
     ({"prompt": "x", "stream_options": {"include_use": True}}, "stream_options.include_use", "invalid_value"),
     ({"prompt": "x", "temprature": 1}, "temprature", "unknown_parameter"),
-    ({"prompt": "x", "logprobs": 2}, "logprobs", "unsupported_parameter"),
-    ({"prompt": "x", "best_of": 2}, "best_of", "unsupported_parameter"),
-    ({"prompt": "x", "presence_penalty": 0.5}, "presence_penalty", "unsupported_parameter"),
-    ({"prompt": "x", "logit_bias": {"1": 5}}, "logit_bias", "unsupported_parameter"),
+    ({"prompt": "x", "suffix": "y"}, "suffix", "unsupported_parameter"),
+    ({"prompt": "x", "repetition_penalty": 1.5}, "repetition_penalty", "unsupported_parameter"),
+    ({"prompt": "x", "allowed_token_ids": [1]}, "allowed_token_ids", "unsupported_parameter"),
+    ({"prompt": "x", "bad_words": ["a"]}, "bad_words", "unsupported_parameter"),
+    ({"prompt": "x", "bad_words_ids": [[1]]}, "bad_words_ids", "unsupported_parameter"),
     ({"prompt": "x", "num_beams": 4}, "num_beams", "unsupported_parameter"),
-    ({"prompt": "x", "typical_p": 0.5}, "typical_p", "unsupported_parameter"),
+    ({"prompt": "x", "use_beam_search": True, "n": 2}, "use_beam_search", "unsupported_parameter"),
+    ({"prompt": "x", "eta_cutoff": 0.5}, "eta_cutoff", "unsupported_parameter"),
+    ({"prompt": "x", "top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
+    ({"prompt": "x", "logprobs": True}, "logprobs", "invalid_value"),
+    ({"prompt": "x", "n": 3, "best_of": 2}, "best_of", "invalid_value"),
+    ({"prompt": "x", "logit_bias": {"257": 1}}, "logit_bias", "invalid_value"),
+    ({"prompt": "x", "stop_token_ids": [257]}, "stop_token_ids", "invalid_value"),
+    ({"prompt": "x", "truncate_prompt_tokens": 0}, "truncate_prompt_tokens", "invalid_value"),
+    ({"prompt": "x", "decoder_prefix": "y"}, "decoder_prefix", None),
+    ({"model": "translator", "prompt": "x", "prompt_logprobs": 1}, "prompt_logprobs", "unsupported_parameter"),
+    ({"model": "translator", "prompt": "x", "echo": True, "logprobs": 1}, "logprobs", "unsupported_parameter"),
+    ({"model": "translator", "prompt": "x", "decoder_prefix": [257]}, "decoder_prefix", "invalid_value"),
+    ({"model": "frugal", "prompt": "x", "n": 11}, "n", "invalid_value"),
+    ({"model": "frugal", "prompt": "x", "n": 10, "logprobs": 1}, "n", "invalid_value"),
+    ({"model": "frugal", "prompt": "x", "max_tokens": 641}, "max_tokens", "invalid_value"),
+    ({"model": "frugal", "prompt": ["x"] * 11}, "prompt[10]", "invalid_value"),
     ({"prompt": "x", "target_lang": "fr"}, "target_lang", None),
     ({"prompt": "x", "max_tokens": 8192}, "prompt", "context_length_exceeded"),
     ({"prompt": "x" * 9000}, "prompt", "context_length_exceeded"),
@@ -59,7 +75,24 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
     ({**CHAT, "response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
     ({**CHAT, "tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
     ({**CHAT, "store": True}, "store", "unsupported_parameter"),
-    ({**CHAT, "logprobs": True}, "logprobs", "unsupported_parameter"),
+    ({**CHAT, "logprobs": 1}, "logprobs", "invalid_value"),
+    ({**CHAT, "top_logprobs": 1}, "top_logprobs", "invalid_value"),
+    ({**CHAT, "echo": True}, "echo", "unsupported_parameter"),
+    ({**CHAT, "chat_template": "x"}, "chat_template", "unsupported_parameter"),
+    ({**CHAT, "chat_template_kwargs": {"mood": 1}}, "chat_template_kwargs", None),
+    ({**CHAT, "continue_final_message": True}, "continue_final_message", None),
+    ({**CHAT, "model": "templated", "chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs.tokenize", None),
+    ({**CHAT, "model": "templated", "chat_template_kwargs": {"messages": []}}, "chat_template_kwargs.messages", None),
+    (
+        {**CHAT, "model": "templated", "chat_template_kwargs": {"mood": "x" * 4096}},
+        "chat_template_kwargs.mood",
+        "invalid_value",
+    ),
+    (
+        {**CHAT, "model": "templated", "chat_template_kwargs": {"mood": [{"a": 10**7}]}},
+        "chat_template_kwargs.mood",
+        "invalid_value",
+    ),
 ]
 
 
@@ -91,11 +124,30 @@ def test_bad_chat(server: Server, fields: dict[str, Any], param: str, code: str 
     [
         {"presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "best_of": 1, "suffix": None, "user": "me"},
         {"temperature": 0, "top_p": 1, "top_k": -1, "num_beams": 1, "repetition_penalty": 1, "logprobs": None},
-        {"min_p": 0, "typical_p": 1.0, "bad_words_ids": [], "seed": None, "stop": None, "metadata": {"a": "b"}},
+        {
+            "min_p": 0,
+            "typical_p": 1.0,
+            "bad_words_ids": [],
+            "seed": None,
+            "suffix": "",
+            "stop": None,
+            "metadata": {"a": "b"},
+        },
     ],
 )
 def test_neutral_and_harmless_fields_are_fine(server: Server, fields: dict[str, Any]) -> None:
     assert server.post("/v1/completions", {"prompt": "hi", **fields}).json()["choices"][0]["text"] == "hi"
+
+
+def test_the_budget_of_a_request(server: Server) -> None:
+    """Ten choices of at most 64 tokens are 640; the product is refused before anything is made."""
+    fine: list[dict[str, Any]] = [{"n": 10}, {"max_tokens": 640}, {"n": 5, "logprobs": 1}, {"n": 2, "best_of": 10}]
+    for fields in fine:
+        assert server.post("/v1/completions", {"model": "frugal", "prompt": "x", **fields}).status_code == 200
+    for fields in ({"n": 2, "best_of": 11}, {"max_tokens": 320, "n": 3}):
+        error = error_of(server.post("/v1/completions", {"model": "frugal", "prompt": "x", **fields}), 400)
+        assert error["param"] in fields
+        assert "640" in error["message"]
 
 
 @pytest.mark.parametrize(

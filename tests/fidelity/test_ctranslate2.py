@@ -10,55 +10,28 @@ import pytest
 import torch
 from ctranslate2.converters import TransformersConverter
 
-from alcove.config.settings import ModelSettings
-from alcove.engines.base import Vocabulary
 from alcove.engines.ctranslate2 import load
-from alcove.errors import InvalidRequest
-from alcove.pipeline.tokenizer import load_tokenizer
 from alcove.runs import Options, Run
-from alcove.store.convert import convert
-from alcove.store.recognise import recognise
 
 from ..zoo.text import PROMPTS
-from .driving import GREEDY, Opened, assert_right, p_value, run_all
-from .reference import Reference
+from .driving import GREEDY, Folders, Open, Opened, assert_right, convert_all, open_all, p_value, run_all
 
 SEQ2SEQ = ("t5", "t5-untied", "bart", "marian", "m2m100", "nllb", "mbart", "mbart50")
 CAUSAL = ("gpt2", "opt", "llama", "qwen2")
 LANGUAGES = {"m2m100": "__de__", "nllb": "fra_Latn", "mbart50": "de_DE"}
 """Where the output begins with a language."""
-Open = Callable[[str], Opened]
 
 
 @pytest.fixture(scope="module")
-def converted(zoo: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`converted(name)`: a model of the zoo in CTranslate2's layout, in float32."""
-    root = tmp_path_factory.mktemp("converted")
-
-    def folder(name: str) -> Path:
-        if not (root / name).exists():
-            convert(zoo(name), root / name, "float32")
-        return root / name
-
-    return folder
+def converted(zoo: Folders, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """`converted(name)`: a model of the zoo in CTranslate2's layout."""
+    return convert_all(zoo, tmp_path_factory.mktemp("converted"))
 
 
 @pytest.fixture(scope="module")
-def opened(zoo: Callable[[str], Path], converted: Callable[[str], Path]) -> Open:
+def opened(zoo: Folders, converted: Folders) -> Open:
     """`opened(name)`: the converted model in the engine, the original in the oracle."""
-    torch.set_num_threads(1)
-    models: dict[str, Opened] = {}
-
-    def open_once(name: str) -> Opened:
-        if name not in models:
-            folder = recognise(converted(name))
-            settings = ModelSettings(name=name, source=str(folder.path), device="cpu", workers=1)
-            tokenizer = load_tokenizer(folder, settings)
-            engine = load(folder, settings, Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens))
-            models[name] = Opened(folder, engine, Reference(zoo(name)))
-        return models[name]
-
-    return open_once
+    return open_all(load, zoo, converted)
 
 
 def forced_bos(model: Opened, name: str) -> int | None:
@@ -176,27 +149,21 @@ OPTIONS: dict[str, Option] = {
     "no-repeat-2": lambda made: {"no_repeat_ngram_size": 2},
     "no-repeat-3": lambda made: {"no_repeat_ngram_size": 3},
     "repetition": lambda made: {"repetition_penalty": 1.6},
+    "reward": lambda made: {"repetition_penalty": 0.7},
     "min": lambda made: {"min_new_tokens": min(len(made) + 3, 24)},
     "bad-words": lambda made: {"bad_words_ids": [[made[0]], [made[3], made[4]]]},
+    "long-bad-word": lambda made: {"bad_words_ids": [made[:5]]},
     "suppress": lambda made: {"suppress_tokens": [made[0], made[2]]},
 }
 
 
 CASES = [
     (name, option)
-    for name in ("t5", "t5-untied", "bart", "nllb", "gpt2", "opt", "llama", "qwen2")
+    for name in (*SEQ2SEQ, *CAUSAL)
     for option in OPTIONS
-    if option != "repetition" or name not in ("bart", "nllb")
+    # transformers penalises the decoder's start token, too, which is the end of sequence of BART and its kin
+    if option in ("repetition", "reward") or name in ("t5", "t5-untied", "bart", "nllb", *CAUSAL)
 ]
-
-
-@pytest.mark.parametrize("name", [*SEQ2SEQ, *CAUSAL])
-def test_the_repetition_penalty_is_not_offered_where_it_would_differ(opened: Open, name: str) -> None:
-    """transformers penalises the decoder's start token, too: with BART and M2M100 that is the end of sequence."""
-    model = opened(name)
-    start = model.folder.generation.decoder_start
-    differs = start is not None and start in model.folder.generation.eos
-    assert ("repetition_penalty" in model.engine.capabilities.options) != differs
 
 
 @pytest.mark.parametrize(("name", "option"), CASES)
@@ -255,14 +222,30 @@ def _contested(model: Opened, run: Run) -> bool:
     return False
 
 
-def test_a_reward_for_repetition_needs_a_first_token_that_occurs_again(opened: Open) -> None:
-    model = opened("gpt2")
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_reward_for_repetition_is_for_all_of_a_prompt(opened: Open, name: str) -> None:
+    """Its first token included, whether it occurs again or not."""
+    model = opened(name)
     run = model.run_for(PROMPTS[0], 24, replace(GREEDY, repetition_penalty=0.7))
-    fine = replace(run, tokens=(run.tokens[-1], *run.tokens))
-    assert_right(model, [fine], run_all(model.engine, [fine]))
-    with pytest.raises(InvalidRequest, match="'repetition_penalty' below 1") as refusal:
-        model.engine.check(replace(run, tokens=tuple(dict.fromkeys(run.tokens))))
-    assert refusal.value.param == "repetition_penalty"
+    prompts = [run.tokens, (run.tokens[-1], *run.tokens), tuple(dict.fromkeys(run.tokens))]
+    runs = [replace(run, id=str(number), tokens=tokens) for number, tokens in enumerate(prompts)]
+    assert_right(model, runs, run_all(model.engine, runs))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_words_that_begin_in_the_prompt_are_seen(opened: Open, name: str) -> None:
+    model = opened(name)
+    plain = model.run_for(PROMPTS[0])
+    first = run_all(model.engine, [plain]).tokens(plain.id)[0]
+    banned = Options.of({"bad_words_ids": [[*plain.tokens[-4:], first]]})
+    repeated = (*plain.tokens[-4:], first, *plain.tokens)
+    runs = [
+        model.run_for(PROMPTS[0], options=banned.over(GREEDY)),
+        replace(model.run_for("", options=replace(GREEDY, no_repeat_ngram_size=5)), tokens=repeated),
+    ]
+    got = run_all(model.engine, runs)
+    assert_right(model, runs, got)
+    assert all(first not in got.tokens(run.id)[:1] for run in runs)
 
 
 @pytest.mark.parametrize("name", ["t5", "llama"])
@@ -322,12 +305,12 @@ def _distribution(logits: torch.Tensor, run: Run) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ["t5", "t5-untied", "bart", "nllb", "llama"])
-def test_log_probabilities_of_converted_models(opened: Open, converted: Callable[[str], Path], name: str) -> None:
+def test_log_probabilities_of_converted_models(opened: Open, converted: Folders, name: str) -> None:
     """Greedy tokens would not show a wrong scale of the logits; beams and samples depend on it."""
     assert _furthest_log_probability(opened(name), converted(name)) < 1e-4
 
 
-def test_the_repair_of_untied_t5_is_still_needed(opened: Open, zoo: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_repair_of_untied_t5_is_still_needed(opened: Open, zoo: Folders, tmp_path: Path) -> None:
     """Fails when CTranslate2's converter no longer takes T5's forced `tie_word_embeddings` for a scaled output: then
     `store/converter.py` need not set it any more."""
     TransformersConverter(str(zoo("t5-untied"))).convert(str(tmp_path / "plain"), quantization="float32")
@@ -335,7 +318,7 @@ def test_the_repair_of_untied_t5_is_still_needed(opened: Open, zoo: Callable[[st
 
 
 @pytest.mark.parametrize("name", ["bart", "mbart"])
-def test_the_repair_of_barts_family_is_still_needed(zoo: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+def test_the_repair_of_barts_family_is_still_needed(zoo: Folders, tmp_path: Path, name: str) -> None:
     with pytest.raises(AttributeError, match="normalize_before"):
         TransformersConverter(str(zoo(name))).convert(str(tmp_path / "plain"), quantization="float32")
 

@@ -1,111 +1,30 @@
-"""The transformers engine gives what transformers itself gives: tokens, counts, scores, distributions."""
+"""The transformers engine gives what transformers itself gives: tokens, counts, scores. Options of one batch that
+differ, log-probabilities and sampling are in test_transformers_options.py."""
 
-import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from alcove.config.settings import ModelSettings
-from alcove.engines.base import BatchEngine, Vocabulary
 from alcove.engines.transformers import load
-from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
-from alcove.store.folder import ModelFolder
-from alcove.store.recognise import recognise
+from alcove.runs import Options
 
 from ..zoo.text import PROMPTS
-from .reference import Reference, assert_same
+from .driving import Opened, assert_right, open_all, run_all
 
 FAMILIES = (
-    *("t5", "t5-untied", "bart", "marian", "m2m100", "nllb", "mbart", "mbart50"),
-    *("gpt2", "opt", "llama", "qwen2"),
+    *("t5", "t5-untied", "mt5", "umt5", "bart", "pegasus", "marian", "m2m100", "nllb", "mbart", "mbart50"),
+    *("gpt2", "opt", "gpt-neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "phi"),
 )
-GREEDY = Options(temperature=0.0, num_beams=1)
-
-
-@dataclass
-class Opened:
-    folder: ModelFolder
-    engine: BatchEngine
-    reference: Reference
-
-    def run_for(self, text: str, max_new_tokens: int = 24, options: Options = GREEDY, **fields: Any) -> Run:
-        """A run with the model's own wishes below `options`, as the pipeline makes it."""
-        own = self.folder.generation
-        return Run(
-            id=f"run-{next(_numbers)}",
-            tokens=self.reference.encode(text),
-            max_new_tokens=max_new_tokens,
-            options=options.over(own.options).over(DEFAULT_OPTIONS),
-            **{"forced_bos": own.forced_bos, "forced_eos": own.forced_eos, **fields},
-        )
-
-
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def opened(zoo: Callable[[str], Path]) -> Callable[[str], Opened]:
     """`opened(name)`: a model of the zoo in the engine and in the oracle."""
-    torch.set_num_threads(1)
-    models: dict[str, Opened] = {}
-
-    def open_once(name: str) -> Opened:
-        if name not in models:
-            folder = recognise(zoo(name))
-            settings = ModelSettings(name=name, source=str(folder.path), device="cpu", threads=1)
-            models[name] = Opened(folder, load(folder, settings, Vocabulary((), ())), Reference(folder.path))
-        return models[name]
-
-    return open_once
-
-
-class Collected:
-    """A sink that keeps everything, and checks that each output ends once and is silent afterwards."""
-
-    def __init__(self, leave_after: dict[str, int] | None = None) -> None:
-        self.steps: dict[tuple[str, int], list[Step]] = {}
-        self._leave_after = leave_after or {}
-
-    def __call__(self, step: Step) -> bool:
-        steps = self.steps.setdefault((step.run, step.output), [])
-        assert not steps or steps[-1].finish is None
-        steps.append(step)
-        return len(self.tokens(step.run)) >= self._leave_after.get(step.run, 1000)
-
-    def tokens(self, run: str, output: int = 0) -> tuple[int, ...]:
-        return tuple(token for step in self.steps[run, output] for token in step.tokens)
-
-    def last(self, run: str, output: int = 0) -> Step:
-        return self.steps[run, output][-1]
-
-
-def run_all(engine: BatchEngine, runs: Iterable[Run], **collect: Any) -> Collected:
-    """Run these in as few batches as their keys allow."""
-    collected = Collected(**collect)
-    batches: dict[Any, list[Run]] = {}
-    for run in runs:
-        engine.check(run)
-        batches.setdefault(engine.batch_key(run), []).append(run)
-    for batch in batches.values():
-        engine.run(batch, collected)
-    return collected
-
-
-def assert_right(model: Opened, runs: list[Run], got: Collected) -> None:
-    """Tokens, scores and ends of all outputs are the oracle's."""
-    for run in runs:
-        for output, expected in enumerate(model.reference.answer(run)):
-            assert_same(model.reference, run, got.tokens(run.id, output), expected)
-            last = got.last(run.id, output)
-            at_limit = len(expected.tokens) + expected.ended == run.max_new_tokens
-            cut = not expected.ended or (at_limit and run.forced_eos is not None)
-            assert last.finish == ("length" if cut else "stop")
-            if run.options.num_beams != 1:
-                assert last.score == pytest.approx(expected.score, abs=1e-4)
+    return open_all(load, zoo)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -252,54 +171,3 @@ def test_a_batch_that_nobody_wants_ends_at_once(opened: Callable[[str], Opened])
     finally:
         hook.remove()
     assert len(forwards) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("t5", Options(temperature=1.0)),
-        ("gpt2", Options(temperature=0.6, top_k=12)),
-        ("llama", Options(temperature=1.3, top_p=0.7)),
-        ("nllb", Options(temperature=0.9, extra={"min_p": 0.02})),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(value.given()),
-)
-def test_sampled_tokens_have_the_models_distribution(
-    opened: Callable[[str], Opened], name: str, options: Options
-) -> None:
-    model = opened(name)
-    torch.manual_seed(2)
-    runs = [model.run_for(PROMPTS[0], 1, replace(options, num_beams=1)) for _ in range(3000)]
-    counts = torch.zeros(len(model.reference.next_log_probabilities(runs[0], ())))
-    got = run_all(model.engine, runs)
-    ends = model.folder.generation.eos
-    for run in runs:
-        counts[next(iter(got.tokens(run.id)), ends[0])] += 1
-    expected = _distribution(model.reference.next_log_probabilities(runs[0], ()), options) * len(runs)
-    assert counts[expected == 0].sum() == 0
-    assert _p_value(counts, expected) > 1e-4
-
-
-def _distribution(log_probabilities: torch.Tensor, options: Options) -> torch.Tensor:
-    """Temperature, then the options' cut, written out."""
-    probabilities = (log_probabilities / options.temperature).softmax(dim=-1)
-    ordered, order = probabilities.sort(descending=True)
-    kept = len(ordered)
-    if options.top_k:
-        kept = options.top_k
-    if options.top_p:
-        kept = int((ordered.cumsum(dim=-1) < options.top_p).sum()) + 1
-    if "min_p" in options.extra:
-        kept = int((ordered >= options.extra["min_p"] * ordered[0]).sum())
-    probabilities[order[kept:]] = 0
-    return probabilities / probabilities.sum()
-
-
-def _p_value(counts: torch.Tensor, expected: torch.Tensor) -> float:
-    """Of a chi-square test; what is expected fewer than five times is taken together."""
-    rare = expected < 5
-    pairs = [(counts[~rare], expected[~rare]), (counts[rare].sum()[None], expected[rare].sum()[None])]
-    seen, wanted = (torch.cat(column) for column in zip(*pairs, strict=True))
-    seen, wanted = seen[wanted > 0], wanted[wanted > 0]
-    statistic = ((seen - wanted) ** 2 / wanted).sum()
-    return float(torch.special.gammaincc(torch.tensor((len(wanted) - 1) / 2), statistic / 2))

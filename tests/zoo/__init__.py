@@ -5,6 +5,7 @@ configurations, tokenizer files) and returns it. Taken by tests through the fixt
 """
 
 from pathlib import Path
+from typing import Any
 
 from .families import FAMILIES
 from .weights import save_weights
@@ -15,16 +16,22 @@ SEQ2SEQ = tuple(name for name, family in FAMILIES.items() if family.kind == "seq
 CAUSAL = tuple(name for name, family in FAMILIES.items() if family.kind == "causal")
 
 
-def build(name: str, root: Path) -> Path:
-    """Make the model once (the same bytes at every call, a second or two) and return its folder."""
-    folder = root / name
+def build(name: str, root: Path, variant: str = "", **changes: Any) -> Path:
+    """Make the model once (the same bytes at every call, a second or two) and return its folder.
+
+    `changes` are keys of its configuration that a test wants otherwise, in the folder `root/name-variant`.
+    """
+    folder = root / (f"{name}-{variant}" if variant else name)
     finished = folder / "model.safetensors"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
         family = FAMILIES[name]
         made = family.make(folder)
+        config = made.config
+        if changes:
+            config = type(config)(**{**config.to_dict(), **family.config_file, **changes})
         save_weights(
-            made.config,
+            config,
             made.generation,
             folder,
             kind=family.kind,

@@ -101,6 +101,9 @@ class ModelSettings(_Frozen):
     """Longest prompt (source of an encoder-decoder); left out, the model's own limit."""
     max_output_tokens: int | None = Field(default=None, ge=1)
     """Longest answer; left out, the model's own limit."""
+    max_request_tokens: int = Field(default=1_048_576, ge=1)
+    """Most tokens that one request may ask for: prompts x choices or beams x `max_tokens`, with each log-probability
+    counted as a token, and 64 for a shorter answer."""
     prompt: PromptSettings = PromptSettings()
     generation: dict[str, Any] = {}
     """Generation options of this model, in the names of Hugging Face's `GenerationConfig`; requests override them."""

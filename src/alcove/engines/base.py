@@ -5,8 +5,8 @@ An engine that schedules itself implements `Engine`; one that runs closed batche
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from alcove.runs import Run, Step
 
@@ -24,7 +24,10 @@ class Capabilities:
     engine: str
     """The engine's public name."""
     options: Mapping[str, str]
-    """Names of the options (fields of `Options` and keys of its `extra`) that are honoured, and how, in a few words."""
+    """What is honoured for this model, and how, in a few words: names of fields of `Options`, keys of its `extra`, and
+    `logprobs` and `prompt_logprobs`."""
+    impossible: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values of honoured options that the engine has not: `check` refuses them where they would have an effect."""
 
 
 class Engine(Protocol):
@@ -75,8 +78,9 @@ class BatchEngine(Protocol):
     def batch_key(self, run: Run) -> Hashable:
         """Runs with equal keys may share a batch."""
 
-    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
-        """Run these to their ends, in the calling thread. When it raises, the caller fails what has not ended."""
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
+        """Run these, in the calling thread; each ends, or comes back with a longer `made` to go on in a later batch,
+        in turns with those that have not begun. When it raises, the caller fails what has not ended."""
 
     def close(self) -> None:
         """Release the model; no batch is running any more."""

@@ -1,11 +1,13 @@
 """Dynamic batching: makes an `Engine` of a `BatchEngine` that runs closed batches.
 
 Runs wait in one bounded queue; each worker thread takes the oldest and whatever else may share its batch, so that
-no run is overtaken for ever, and a lone run on an idle server starts at once.
+no run is overtaken for ever. A lone run on an idle server starts at once; after a batch of several, a worker gives the
+clients that it has just answered a moment to come back together.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,10 @@ from alcove.errors import Overloaded, ShuttingDown
 from alcove.runs import Run, Step
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 0.1
+"""How long a worker waits for company, as a share of what its latest batch took. Without it, workers take the requests
+of a closed loop of clients in ones and twos."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +38,8 @@ class _Entry:
     sink: Sink
     request: _Request
     open_outputs: int
+    begun: bool = False
+    """It has been in a batch, and no longer counts as waiting."""
     cancelled: bool = False
 
     def take(self, step: Step) -> bool:
@@ -63,7 +71,11 @@ class Batcher:
         self._entries: dict[str, _Entry] = {}
         self._waiting_requests = 0
         self._idle = engine.workers
+        self._running = 0
+        """Runs in batches."""
         self._closed = False
+        self._went_on = False
+        """Whether the latest batch was one of runs that go on."""
         self._threads = [
             threading.Thread(target=self._work, name=f"alcove-worker-{number}", daemon=True)
             for number in range(engine.workers)
@@ -92,7 +104,7 @@ class Batcher:
             self._waiting_requests += 1
             self._queue.extend(entries)
             self._entries.update({entry.run.id: entry for entry in entries})
-            self._changed.notify(len(entries))
+            self._changed.notify_all()
 
     def cancel(self, run_id: str) -> None:
         """Forget a waiting run; end the row of a running one at its next step."""
@@ -120,16 +132,28 @@ class Batcher:
         self._engine.close()
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            self._run(batch)
+        company, patience = 1, 0.0
+        while batch := self._next_batch(company, patience):
+            begun = time.monotonic()
+            unfinished = self._run(batch)
+            ended = time.monotonic()
+            company, patience = len(batch), ended + (ended - begun) * PATIENCE
             with self._changed:
                 self._idle += 1
+                self._running -= len(batch)
                 for entry in batch:
-                    self._entries.pop(entry.run.id, None)
+                    if entry not in unfinished:
+                        self._entries.pop(entry.run.id, None)
+                self._queue += [entry for entry in unfinished if not self._ended(entry)]
+                self._changed.notify(len(unfinished))
 
-    def _next_batch(self) -> list[_Entry]:
-        """Wait for work; an empty list means that the batcher is closed."""
+    def _next_batch(self, company: int, patience: float) -> list[_Entry]:
+        """Wait for work, and until the time `patience` for as many runs as `company`, if that is more than one. An
+        empty list means that the batcher is closed."""
         with self._changed:
+            if company > 1:
+                remaining = patience - time.monotonic()
+                self._changed.wait_for(lambda: len(self._queue) >= company or self._closed, remaining)
             self._changed.wait_for(lambda: self._queue or self._closed)
             if self._closed:
                 return []
@@ -138,35 +162,62 @@ class Batcher:
             for entry in batch:
                 self._left_queue(entry)
             self._idle -= 1
+            self._running += len(batch)
             return batch
 
     def _pick(self) -> list[_Entry]:
-        """The oldest run, and those that may share its batch, in the order of their coming."""
+        """The run whose turn it is, and those that may share its batch, in the order of their coming; not more than
+        this worker's share of all runs, or it would do what another waits for.
+
+        Runs that go on and runs that have not begun take turns, so that neither holds up the other.
+        """
+        share = -(-(len(self._queue) + self._running) // self._engine.workers)
+        most = min(self._max_batch_size, share)
+        first = next((entry for entry in self._queue if entry.begun != self._went_on), self._queue[0])
+        self._went_on = first.begun
         batch: list[_Entry] = []
         longest = 0
-        for entry in self._queue:
-            if entry.key != self._queue[0].key:
+        for entry in [first, *(entry for entry in self._queue if entry is not first)]:
+            if entry.key != first.key:
                 continue
             longest = max(longest, len(entry.run.tokens))
             if batch and longest * (len(batch) + 1) > self._max_batch_tokens:
                 break
             batch.append(entry)
-            if len(batch) == self._max_batch_size:
+            if len(batch) == most:
                 break
         return batch
 
-    def _run(self, batch: list[_Entry]) -> None:
+    def _ended(self, entry: _Entry) -> bool:
+        """Whether a run that should go on need not any more; the caller holds the lock."""
+        if self._closed:
+            entry.fail("the server is stopping")
+        return self._closed or entry.cancelled
+
+    def _run(self, batch: list[_Entry]) -> list[_Entry]:
+        """Run a batch; returns the entries whose runs must go on in a later one."""
         entries = {entry.run.id: entry for entry in batch}
+        unfinished: list[_Entry] = []
         try:
-            self._engine.run([entry.run for entry in batch], lambda step: entries[step.run].take(step))
+            rest = self._engine.run([entry.run for entry in batch], lambda step: entries[step.run].take(step))
+            for run in rest:
+                entry = entries[run.id]
+                entry.run, entry.key = run, self._engine.batch_key(run)
+                unfinished.append(entry)
             reason = "the engine ended without an answer"
         except Exception as error:
             logger.exception("The engine failed on a batch of %d", len(batch))
             reason = f"{type(error).__name__}: {error}"
+            unfinished = []
         for entry in batch:
-            entry.fail(reason)
+            if entry not in unfinished:
+                entry.fail(reason)
+        return unfinished
 
     def _left_queue(self, entry: _Entry) -> None:
+        if entry.begun:
+            return
+        entry.begun = True
         entry.request.waiting -= 1
         if not entry.request.waiting:
             self._waiting_requests -= 1

@@ -53,6 +53,10 @@ class Limits:
             wanted = max(self.default_total - prompt, 1)
         return min(wanted or room, room)
 
+    def longest(self, job: Job) -> int:
+        """Most tokens of a prompt that leaves room for what the job asks for."""
+        return self.prompt if self.total is None else min(self.prompt, self.total - (job.max_tokens or 1))
+
 
 def limits_of(folder: ModelFolder, settings: ModelSettings, own: GenerationDefaults) -> Limits:
     """The limits of a model; `own` is what its settings say of generation, before the folder's own file."""

@@ -6,7 +6,7 @@ and the steps that come back become text. Made by `pipeline/pool.py`, used by th
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from alcove.config.settings import ModelSettings
@@ -69,8 +69,7 @@ class Model:
             self._metrics.count_request(self.name)
             while running:
                 steps = await reader.take()
-                for output in _deliver(steps, running):
-                    event = output.event()
+                for event in _events(steps, running):
                     self._metrics.count_tokens(self.name, prompt=event.prompt_tokens, completion=event.tokens)
                     yield event
                 if failed := next((step for step in steps if step.error is not None), None):
@@ -83,20 +82,44 @@ class Model:
                 self._engine.cancel(run_id)
             reader.close()
 
+    async def tokenize(self, job: Job) -> tuple[int, ...]:
+        """The ids of a job's prompt, as `answer` would encode it. Raises `InvalidRequest`."""
+        return await asyncio.to_thread(self._preparer.encoder.source, job)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of ids, special tokens included. Raises `InvalidRequest` for an id that there is not."""
+        return await asyncio.to_thread(self._preparer.decode, tokens)
+
+    def token_strings(self, tokens: Sequence[int]) -> list[str]:
+        """The strings of a prompt's ids, as the vocabulary writes them."""
+        return self._preparer.token_strings(tokens)
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens that the model takes: a prompt's, a causal model's answer counted."""
+        return self._preparer.max_tokens
+
     def close(self) -> None:
         """End all runs and release the model. Blocks until the engine has let go."""
         self._engine.close()
 
 
-def _deliver(steps: Iterable[Step], running: Mapping[str, Plan]) -> list[Output]:
-    """Hand steps to their outputs; returns the outputs that have news, each once."""
-    touched: dict[Output, None] = {}
+def _events(steps: Iterable[Step], running: Mapping[str, Plan]) -> Iterator[Event]:
+    """Hand steps to their outputs; gives an event of each output that has news."""
+    touched: dict[Output, Plan] = {}
     for step in steps:
         plan = running.get(step.run)
         if plan is None or step.error is not None:
             continue
+        if step.prompt_logprobs:
+            for output in plan.outputs:
+                output.give(step.prompt_logprobs)
         output = plan.outputs[step.output]
         if output.finish is None:
             output.take(step)
-            touched[output] = None
-    return list(touched)
+            touched[output] = plan
+    for output, plan in touched.items():
+        if plan.best_of is None:
+            yield output.event()
+        else:
+            yield from plan.best_of.events()

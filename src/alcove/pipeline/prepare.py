@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine
 from alcove.errors import InvalidRequest
-from alcove.jobs import Chat, Job, TokenIds
+from alcove.jobs import Job
+from alcove.pipeline.bans import bad_word_ids, check_ids
+from alcove.pipeline.best_of import BestOf
+from alcove.pipeline.budget import Budget
+from alcove.pipeline.encode import Encoded, Encoder
 from alcove.pipeline.limits import limits_of
-from alcove.pipeline.options import model_options, run_options
-from alcove.pipeline.output import Output
-from alcove.pipeline.prompts.prepared import Prepared
-from alcove.pipeline.prompts.prompter import Prompter
+from alcove.pipeline.options import model_options, require, run_options
+from alcove.pipeline.output import Form, Output
 from alcove.pipeline.text.chain import text_chain
+from alcove.pipeline.token_texts import TokenTexts
 from alcove.pipeline.tokenizer import Tokenizer
-from alcove.pipeline.tokenizers.languages import languages_of
 from alcove.runs import Options, Run
 from alcove.store.folder import ModelFolder
 from alcove.store.generation import generation_from
@@ -30,6 +32,8 @@ class Plan:
 
     run: Run
     outputs: tuple[Output, ...]
+    best_of: BestOf | None = None
+    """Which of the outputs of this run and its siblings are told; None: all."""
 
     @property
     def ended(self) -> bool:
@@ -43,115 +47,173 @@ class Preparer:
     def __init__(self, folder: ModelFolder, settings: ModelSettings, tokenizer: Tokenizer, engine: Engine) -> None:
         """Raises `ConfigurationError` or `ModelLoadError` for what does not fit together."""
         own = generation_from(settings.generation, folder.kind, source=f"model '{settings.name}': generation")
-        self._kind = folder.kind
+        self._causal = folder.kind == "causal"
         self._tokenizer = tokenizer
+        self._texts = TokenTexts(tokenizer)
         self._engine = engine
-        self._prompter = Prompter(folder, settings, tokenizer)
-        self._languages = languages_of(folder, tokenizer)
         self._limits = limits_of(folder, settings, own)
-        self._forced_bos = own.forced_bos or folder.generation.forced_bos
+        self._end = next(iter(own.eos or folder.generation.eos), tokenizer.eos_id)
+        self.encoder = Encoder(
+            folder,
+            settings,
+            tokenizer,
+            self._limits,
+            forced_bos=own.forced_bos or folder.generation.forced_bos,
+            end=self._end,
+        )
         self._forced_eos = own.forced_eos or folder.generation.forced_eos
         self._options = model_options(settings.name, own.options, folder.generation.options, engine.capabilities)
+        self._max_request_tokens = settings.max_request_tokens
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a prompt, and of a causal model's answer with it."""
+        return self._limits.prompt if self._limits.total is None else self._limits.total
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of ids, special tokens included. Raises `InvalidRequest` for an id that there is not."""
+        size = len(self._tokenizer.target_tokens)
+        for token in tokens:
+            if not 0 <= token < size:
+                raise InvalidRequest(
+                    f"'tokens': token id {token} is not in the vocabulary, which has {size} tokens.",
+                    param="tokens",
+                    code="invalid_value",
+                )
+        return self._tokenizer.decode(tokens, skip_special=False)
+
+    def token_strings(self, tokens: Sequence[int]) -> list[str]:
+        """The strings of a prompt's ids, as the vocabulary writes them."""
+        return [self._tokenizer.source_tokens[token] or "" for token in tokens]
 
     def prepare(self, jobs: Sequence[Job]) -> list[Plan]:
         """The runs of a request's jobs; raises `InvalidRequest` for what cannot be honoured."""
-        return [plan for number, job in enumerate(jobs) for plan in self._plans(number, job)]
+        budget = Budget(self._max_request_tokens)
+        return [plan for number, job in enumerate(jobs) for plan in self._plans(number, job, budget)]
 
-    def _plans(self, number: int, job: Job) -> list[Plan]:
-        prepared = self._prepared(job)
-        tokens, forced_bos = self._encoded(job, prepared), self._first_token(job)
-        prefix = self._tokenizer.encode_target(prepared.prefix) if prepared.prefix else ()
-        if self._kind == "causal":
-            tokens, prefix = tokens + prefix, ()
+    def _plans(self, number: int, job: Job, budget: Budget) -> list[Plan]:
+        encoded = self.encoder.encode(job)
+        forced = len(encoded.prefix) + (encoded.forced_bos is not None)
+        given = encoded.tokens if self._causal else encoded.prefix
         run = Run(
             id=uuid.uuid4().hex,
-            tokens=tokens,
-            max_new_tokens=self._limits.room(len(tokens), len(prefix) + (forced_bos is not None), job),
-            prefix=prefix,
-            forced_bos=forced_bos,
+            tokens=encoded.tokens,
+            max_new_tokens=self._limits.room(len(encoded.tokens), forced, job),
+            prefix=encoded.prefix,
+            forced_bos=encoded.forced_bos,
             forced_eos=self._forced_eos,
-            options=self._run_options(job, prepared),
+            options=self._run_options(job, encoded),
+            logprobs=self._logprobs(job),
+            prompt_logprobs=self._prompt_logprobs(job, given),
         )
-        runs = _runs(run, job)
-        self._engine.check(run)
-        plans, output = [], 0
-        for one in runs:
-            indices = range(output, output + one.outputs)
-            plans.append(Plan(one, tuple(self._output(number, index, run, job, prepared) for index in indices)))
-            output += one.outputs
-        return plans
+        wanted = _wanted(run, job)
+        budget.spend(run, job, wanted, len(given))
+        runs = _runs(run, job, wanted)
+        self._engine.check(runs[0])
+        form = self._form(number, job, encoded, given, run)
+        outputs = [self._output(form, index, encoded) for index in range(max(wanted, job.outputs))]
+        best_of = BestOf(outputs, job.outputs) if wanted > job.outputs else None
+        if run.options.num_beams != 1:
+            return [Plan(runs[0], tuple(outputs))]
+        return [Plan(run, (output,), best_of) for run, output in zip(runs, outputs, strict=True)]
 
-    def _prepared(self, job: Job) -> Prepared:
-        match job.prompt:
-            case str(text):
-                return self._prompter.completion(text)
-            case Chat(messages):
-                return self._prompter.chat(messages)
-            case TokenIds():
-                return Prepared(text="")
+    def _run_options(self, job: Job, encoded: Encoded) -> Options:
+        options = run_options(
+            job.options, encoded.prepared.options, self._options, self._engine.capabilities, job.names
+        )
+        check_ids(options, len(self._tokenizer.target_tokens))
+        words = list(options.bad_words_ids or ())
+        words += [self._tokenizer.encode_target(text) for text in encoded.prepared.suppress]
+        if job.bad_words:
+            require("bad_words_ids", self._engine.capabilities, field="bad_words")
+            words += bad_word_ids(job.bad_words, self._tokenizer)
+        return replace(options, bad_words_ids=tuple(words))
 
-    def _encoded(self, job: Job, prepared: Prepared) -> tuple[int, ...]:
-        if isinstance(job.prompt, TokenIds):
-            tokens = job.prompt.ids
-            self._check_ids(tokens, job)
-        elif self._languages is not None:
-            tokens = self._languages.encode(prepared.text, job.source_lang, job.target_lang)
-        else:
-            tokens = self._tokenizer.encode(prepared.text, special=prepared.special)
-        if not tokens:
-            raise InvalidRequest("The prompt is empty.", param=job.param)
-        return tokens
+    def _logprobs(self, job: Job) -> int | None:
+        """How many alternatives the run must tell for each of its tokens; `best_of` needs none, but the tokens' own."""
+        best_of = job.best_of is not None and job.best_of > job.outputs
+        if job.logprobs is not None:
+            require("logprobs", self._engine.capabilities, field="logprobs")
+        elif best_of:
+            require("logprobs", self._engine.capabilities, field="best_of")
+        return 0 if job.logprobs is None and best_of else job.logprobs
 
-    def _check_ids(self, tokens: tuple[int, ...], job: Job) -> None:
-        """Ids are taken as they are: they must exist, and a language cannot be written into them any more."""
-        written = {"source_lang": job.source_lang}
-        if self._languages is not None and self._languages.target_in_source:
-            written["target_lang"] = job.target_lang
-        for field in [field for field, language in written.items() if language is not None]:
-            raise InvalidRequest(f"'{field}' has no effect on a prompt of token ids: put its token there.", param=field)
-        known = self._tokenizer.source_tokens
-        for token in tokens:
-            if not 0 <= token < len(known) or known[token] is None:
-                raise InvalidRequest(
-                    f"'{job.param}': token id {token} is not in the vocabulary, which has {len(known)} tokens.",
-                    param=job.param,
-                    code="invalid_value",
-                )
+    def _prompt_logprobs(self, job: Job, given: Sequence[int]) -> int | None:
+        """The same for the tokens that the run is given."""
+        echoed = job.logprobs if job.echo else None
+        scored = 0 if job.continuation is not None else None
+        wanted = [number for number in (job.prompt_logprobs, echoed, scored) if number is not None]
+        if not wanted:
+            return None
+        field = "prompt_logprobs" if job.prompt_logprobs is not None else "logprobs" if job.echo else job.param
+        require("prompt_logprobs", self._engine.capabilities, field=field)
+        if not given:
+            raise InvalidRequest(
+                f"'{field}': the prompt of an encoder-decoder has no log-probabilities; they are told of a "
+                "'decoder_prefix'.",
+                param=field,
+                code="unsupported_parameter",
+            )
+        return max(wanted)
 
-    def _first_token(self, job: Job) -> int | None:
-        """The token that every output must begin with: the target language, or what the model's defaults force."""
-        if self._languages is not None:
-            return self._languages.target_id(job.target_lang, default=self._forced_bos)
-        for field in ("source_lang", "target_lang"):
-            if getattr(job, field) is not None:
-                raise InvalidRequest(f"'{field}': this model has no languages to choose from.", param=field)
-        return self._forced_bos
-
-    def _run_options(self, job: Job, prepared: Prepared) -> Options:
-        options = run_options(job.options, prepared.options, self._options, self._engine.capabilities)
-        if prepared.suppress:
-            banned = [list(self._tokenizer.encode_target(text)) for text in prepared.suppress]
-            options = replace(options, extra={"bad_words_ids": banned, **options.extra})
-        return options
-
-    def _output(self, number: int, index: int, run: Run, job: Job, prepared: Prepared) -> Output:
-        lead = ""
+    def _form(self, number: int, job: Job, encoded: Encoded, given: tuple[int, ...], run: Run) -> Form:
+        lead, at = "", 0
         if job.echo:
-            lead = job.prompt if isinstance(job.prompt, str) else self._tokenizer.decode(run.tokens)
-        return Output(
-            job=number,
-            output=index,
-            prompt_tokens=len(run.tokens) if index == 0 else 0,  # a prompt counts once, however many outputs it has
+            lead = job.prompt if isinstance(job.prompt, str) else self._decode(run.tokens, job)
+            if not self._causal:
+                at = len(lead)
+                lead += self._decode(run.prefix, job)
+        return Form(
+            number=number,
+            job=job,
+            prompt_ids=run.tokens,
+            given=given,
+            unasked=encoded.known,
             lead=lead,
-            text=text_chain(self._tokenizer, job.stop, prepared),
+            given_at=at,
+            stop_ids=frozenset(run.options.stop_token_ids or ()),
+            end=self._end,
         )
 
+    def _decode(self, tokens: Sequence[int], job: Job) -> str:
+        return self._tokenizer.decode(tokens, skip_special=job.skip_special)
 
-def _runs(run: Run, job: Job) -> list[Run]:
-    """One run with several outputs for a beam search; a run for each output otherwise."""
+    def _output(self, form: Form, index: int, encoded: Encoded) -> Output:
+        job = form.job
+        chain = text_chain(
+            self._tokenizer,
+            job.stop,
+            encoded.prepared,
+            keep_stop=job.include_stop,
+            skip_special=job.skip_special,
+        )
+        # a prompt counts once, however many outputs it has; so does a text that is scored
+        scored = len(encoded.prefix) if job.continuation is not None else 0
+        prompt_tokens = len(encoded.tokens) + scored if index == 0 else 0
+        return Output(form, index, chain, self._texts, prompt_tokens=prompt_tokens)
+
+
+def _wanted(run: Run, job: Job) -> int:
+    """How many runs like this one the job needs. Raises `InvalidRequest` for more outputs than a search has beams."""
     beams = run.options.num_beams or 1
     if beams == 1:
-        return [replace(run, id=f"{run.id}-{output}") for output in range(job.outputs)]
+        return job.best_of or job.outputs
     if job.outputs > beams:
         raise InvalidRequest(f"'n' is {job.outputs}, but the search has {beams} beams only.", param="n")
-    return [replace(run, outputs=job.outputs)]
+    if job.best_of not in (None, beams):
+        raise InvalidRequest(
+            f"'best_of' is {job.best_of}, but the search has {beams} beams: leave one of the two out.", param="best_of"
+        )
+    return 1
+
+
+def _runs(run: Run, job: Job, wanted: int) -> list[Run]:
+    """One run with several outputs for a beam search; a run for each output otherwise, each with a seed of its own."""
+    if run.options.num_beams != 1:
+        return [replace(run, outputs=job.outputs)]
+    return [replace(run, id=f"{run.id}-{output}", options=_seeded(run.options, output)) for output in range(wanted)]
+
+
+def _seeded(options: Options, output: int) -> Options:
+    """Engines take seeds from 0 to 2^63; a request's may be below."""
+    return options if options.seed is None else replace(options, seed=(options.seed + output) % 2**63)

@@ -45,8 +45,12 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int], *, skip_special: bool | None = None) -> str:
         """The text of target ids; `skip_special` None does as the settings say, by default True."""
 
-    def stream(self) -> Detokenizer:
+    def stream(self, *, skip_special: bool | None = None) -> Detokenizer:
         """A machine from target ids to text, piece by piece; the pieces join to what `decode` gives."""
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a target id alone stands for within a text, exactly: a part of a letter where the vocabulary has bytes,
+        the blank before a word where it belongs to its token; a special token's own string."""
 
 
 _OTHERS = (

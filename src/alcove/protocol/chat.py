@@ -3,11 +3,13 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from alcove.jobs import Role
-from alcove.protocol.fields import GenerationRequest
+from alcove.protocol.generation import MAX_LOGPROBS, MAX_NUMBER, GenerationRequest
+from alcove.protocol.logprobs import PromptLogprobs, TokenLogprob
 from alcove.protocol.usage import Usage
 from alcove.runs import FinishReason
 
@@ -24,6 +26,10 @@ def _join_parts(content: Any) -> Any:
             raise PydanticCustomError("content", "should be a string or a list of parts of type 'text'")
         texts.append(part["text"])
     return "\n".join(texts)
+
+
+MAX_MESSAGES = 2048
+MAX_VARIABLES = 32
 
 
 class ChatMessage(BaseModel):
@@ -46,15 +52,30 @@ class ChatMessage(BaseModel):
         return {name: value for name, value in fields.items() if value is not None or name == "content"}
 
 
-class ChatRequest(GenerationRequest):
+class ChatPrompt(BaseModel):
+    """A chat, and how it becomes a prompt."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    """The chat so far, oldest first."""
+    add_generation_prompt: bool | None = None
+    """Whether the prompt ends where the assistant begins to speak; it does, unless `continue_final_message` is set."""
+    continue_final_message: bool = False
+    """Go on from the last message, rather than answer it; for an encoder-decoder it becomes the decoder's prefix."""
+    chat_template_kwargs: dict[str, Any] = Field({}, max_length=MAX_VARIABLES)
+    """Further variables of the model's chat template, of those that it mentions itself."""
+
+
+class ChatRequest(ChatPrompt, GenerationRequest):
     """Body of a request for a chat completion."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
-    """The chat so far, oldest first."""
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=0, le=MAX_NUMBER)
     """Most tokens of an answer; OpenAI's newer name of `max_tokens`."""
-    max_new_tokens: int | None = Field(None, ge=1)
-    """Hugging Face's name of `max_tokens`."""
+    logprobs: bool = False
+    """Tell the log-probabilities of the answer's tokens: the model's own, before any option has changed them."""
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    """With `logprobs`: tell so many most probable tokens in each place, too."""
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
@@ -65,13 +86,24 @@ class AnswerMessage(msgspec.Struct, frozen=True):
     refusal: None = None
 
 
+class ChatLogprobs(msgspec.Struct, frozen=True):
+    """Log-probabilities of an answer's tokens, or of those that a chunk adds."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
 class ChatChoice(msgspec.Struct, frozen=True):
     """One whole answer."""
 
     index: int
     message: AnswerMessage
     finish_reason: FinishReason | None
-    logprobs: None = None
+    logprobs: ChatLogprobs | None = None
+    stop_reason: str | int | None = None
+    """The stop string or token id that was found; null for the model's own end."""
+    token_ids: list[int] | UnsetType = UNSET
+    """Ids of the answer's tokens, when asked for."""
 
 
 class ChatCompletion(msgspec.Struct, frozen=True):
@@ -85,6 +117,8 @@ class ChatCompletion(msgspec.Struct, frozen=True):
     model: str
     choices: list[ChatChoice]
     usage: Usage | None
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
+    prompt_token_ids: list[int] | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,7 +135,10 @@ class ChunkChoice(msgspec.Struct, frozen=True):
     index: int
     delta: Delta
     finish_reason: FinishReason | None
-    logprobs: None = None
+    logprobs: ChatLogprobs | None = None
+    stop_reason: str | int | UnsetType | None = UNSET
+    """On the last chunk of the choice."""
+    token_ids: list[int] | UnsetType = UNSET
 
 
 class ChatChunk(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,3 +152,6 @@ class ChatChunk(msgspec.Struct, frozen=True, omit_defaults=True):
     choices: list[ChunkChoice]
     usage: Usage | None = None
     """On the last chunk, when it was asked for."""
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
+    """On the first chunk, and so are the prompt's ids."""
+    prompt_token_ids: list[int] | UnsetType = UNSET

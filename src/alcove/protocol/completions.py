@@ -3,10 +3,12 @@
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from alcove.protocol.fields import GenerationRequest
+from alcove.protocol.generation import MAX_LOGPROBS, GenerationRequest
+from alcove.protocol.logprobs import PromptLogprobs
 from alcove.protocol.usage import Usage
 from alcove.runs import FinishReason
 
@@ -38,9 +40,23 @@ class CompletionRequest(GenerationRequest):
     prompt: Annotated[list[str | list[int]], BeforeValidator(_as_prompts, json_schema_input_type=Prompts)]
     """One text or several, or their token ids."""
     echo: bool = False
-    """Begin each answer with its prompt."""
-    max_new_tokens: int | None = Field(None, ge=1)
-    """Hugging Face's name of `max_tokens`."""
+    """Begin each answer with its prompt, an encoder-decoder's with the source and then the decoder's prefix. With
+    `logprobs`, those of the prompt (of the prefix) are told, too."""
+    logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    """Tell the log-probabilities of the answer's tokens, with so many alternatives each: the model's own, before any
+    option has changed them."""
+
+
+class CompletionLogprobs(msgspec.Struct, frozen=True):
+    """Log-probabilities of tokens, a place in each list for every token."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    """Null for the first token of an echoed prompt, which nothing stands before."""
+    top_logprobs: list[dict[str, float] | None]
+    """The most probable tokens in its place, and the token itself."""
+    text_offset: list[int]
+    """Where in the choice's text the token begins, in characters."""
 
 
 class CompletionChoice(msgspec.Struct, frozen=True):
@@ -52,7 +68,15 @@ class CompletionChoice(msgspec.Struct, frozen=True):
     """The text, or the text that follows."""
     finish_reason: FinishReason | None
     """Why it ended; null while it goes on."""
-    logprobs: None = None
+    logprobs: CompletionLogprobs | None = None
+    stop_reason: str | int | UnsetType | None = UNSET
+    """With `finish_reason`: the stop string or token id that was found; null for the model's own end."""
+    token_ids: list[int] | UnsetType = UNSET
+    """Ids of the text's tokens, when asked for."""
+    prompt_token_ids: list[int] | UnsetType = UNSET
+    """On a whole choice or its first piece, when asked for."""
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
+    """Likewise."""
 
 
 class Completion(msgspec.Struct, frozen=True, omit_defaults=True):

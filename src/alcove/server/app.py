@@ -15,7 +15,7 @@ from alcove.server import errors, openapi
 from alcove.server.auth import Authorization
 from alcove.server.lifespan import Lazy
 from alcove.server.request_id import RequestId
-from alcove.server.routes import generation, models, operations
+from alcove.server.routes import generation, models, operations, tokens
 from alcove.server.state import State
 
 
@@ -46,7 +46,7 @@ def _build(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.alcove = state
-    for routes in (generation, models, operations):
+    for routes in (generation, tokens, models, operations):
         app.include_router(routes.router)
     errors.install(app)
     openapi.install(app)

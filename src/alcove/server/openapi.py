@@ -5,22 +5,39 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from alcove.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
 from alcove.protocol.completions import Completion, CompletionRequest
 from alcove.protocol.errors import ErrorBody
 from alcove.protocol.models import EngineList, EngineObject, ModelList, ModelObject
+from alcove.protocol.tokens import (
+    Detokenized,
+    DetokenizeRequest,
+    ScoreRequest,
+    Scores,
+    TokenizeChat,
+    TokenizeText,
+    Tokens,
+)
 
-REQUESTS: dict[tuple[str, str], type] = {
+REQUESTS: dict[tuple[str, str], type[BaseModel] | tuple[type[BaseModel], ...]] = {
     ("post", "/v1/completions"): CompletionRequest,
     ("post", "/v1/engines/{engine}/completions"): CompletionRequest,
     ("post", "/v1/chat/completions"): ChatRequest,
+    ("post", "/v1/tokenize"): (TokenizeText, TokenizeChat),
+    ("post", "/v1/detokenize"): DetokenizeRequest,
+    ("post", "/v1/score"): ScoreRequest,
 }
+"""The body of each operation, or the bodies that it takes."""
 RESPONSES: dict[tuple[str, str], type] = {
     ("post", "/v1/completions"): Completion,
     ("post", "/v1/engines/{engine}/completions"): Completion,
     ("post", "/v1/chat/completions"): ChatCompletion,
+    ("post", "/v1/tokenize"): Tokens,
+    ("post", "/v1/detokenize"): Detokenized,
+    ("post", "/v1/score"): Scores,
     ("get", "/v1/models"): ModelList,
     ("get", "/v1/models/{model}"): ModelObject,
     ("get", "/v1/engines"): EngineList,
@@ -64,13 +81,20 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
 
 def _components() -> dict[str, Any]:
     """The schemas of all wire types, by name."""
+    bodies = [body for wire in REQUESTS.values() for body in (wire if isinstance(wire, tuple) else (wire,))]
     _, schemas = models_json_schema(
-        [(CompletionRequest, "validation"), (ChatRequest, "validation")], ref_template="#/components/schemas/{model}"
+        [(body, "validation") for body in dict.fromkeys(bodies)], ref_template="#/components/schemas/{model}"
     )
     answers = {*RESPONSES.values(), *STREAMS.values(), ErrorBody}
     _, answer_schemas = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
     return {**schemas["$defs"], **answer_schemas}
 
 
-def _content(media_type: str, wire: type) -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": f"#/components/schemas/{wire.__name__}"}}}
+def _content(media_type: str, wire: type | tuple[type, ...]) -> dict[str, Any]:
+    if isinstance(wire, tuple):
+        return {media_type: {"schema": {"anyOf": [_reference(one) for one in wire]}}}
+    return {media_type: {"schema": _reference(wire)}}
+
+
+def _reference(wire: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{wire.__name__}"}

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from alcove.errors import ModelLoadError
+from alcove.store.convertible import why_not_family
 from alcove.store.folder import ModelFolder
 from alcove.store.generation import FILE as GENERATION_FILE
 from alcove.store.generation import own_wishes
@@ -33,6 +34,8 @@ def convert(source: Path, target: Path, quantization: str = "int8") -> None:
         raise ModelLoadError(f"{source} is in CTranslate2's layout already: serve it as it is")
     if target.exists():
         raise ModelLoadError(f"{target} exists already: remove it or choose another folder")
+    if (reason := why_not_family(folder.model_type)) is not None:
+        raise _refusal(folder, reason)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as workshop:
         made = Path(workshop) / "model"
@@ -55,10 +58,13 @@ def _convert_weights(folder: ModelFolder, made: Path, quantization: str) -> None
     try:
         RepairedConverter(str(folder.path)).convert(str(made), quantization=quantization)
     except Exception as error:  # the converter raises whatever the model provokes
-        reason = " ".join(str(error).split())
-        raise ModelLoadError(
-            f'{folder.path} cannot be converted to CTranslate2: {reason}; serve it with engine = "transformers"'
-        ) from error
+        raise _refusal(folder, " ".join(str(error).split())) from error
+
+
+def _refusal(folder: ModelFolder, reason: str) -> ModelLoadError:
+    return ModelLoadError(
+        f'{folder.path} cannot be converted to CTranslate2: {reason}; serve it with engine = "transformers"'
+    )
 
 
 def _copy_beside(folder: ModelFolder, made: Path) -> None:

@@ -1,7 +1,6 @@
 """CTranslate2's converter of transformers models, with what it gets wrong under transformers 5 put right.
 
-Imported by `store/convert.py` only when something is converted: needs torch and transformers. Each repair names the
-fault; `tests/fidelity/test_ctranslate2.py` holds the results to transformers' own and notices when one heals.
+Imported by `store/convert.py` only when something is converted: needs torch and transformers.
 """
 
 from typing import Any
@@ -10,15 +9,10 @@ import transformers  # noqa: F401  # the converter does without until it needs i
 from ctranslate2.converters.transformers import TransformersConverter
 from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 
-__all__ = ["ACCEPTED_MODEL_TYPES", "RepairedConverter"]
+from alcove.store import repairs
+from alcove.store.convertible import why_not_config
 
-BART_SHAPES = {
-    # model_type: (normalize_before, normalize_embedding), as transformers' code has them built in
-    "bart": (False, True),
-    "mbart": (True, True),
-    "pegasus": (True, False),
-}
-"""The converter reads these from config.json, where transformers 5 no longer writes them."""
+__all__ = ["ACCEPTED_MODEL_TYPES", "RepairedConverter"]
 
 
 class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the base class has no types
@@ -27,24 +21,12 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
     def load_model(self, model_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
         """The model, its configuration made to say what the loaders ask it."""
         model = super().load_model(model_class, model_name_or_path, **kwargs)
-        config = model.config
-        if config.model_type == "t5":
-            # The loader takes `tie_word_embeddings` for "scale the output"; transformers 5 sets it to True always.
-            config.tie_word_embeddings = config.scale_decoder_outputs
-        if config.model_type == "mt5":
-            config.tie_word_embeddings = False  # mT5's code never scales
-        if config.model_type in BART_SHAPES:
-            config.normalize_before, config.normalize_embedding = BART_SHAPES[config.model_type]
-        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
-            config.decoder_start_token_id = model.generation_config.decoder_start_token_id
-        if config.model_type == "mbart":
-            # Only the class name's absence tells the loader that the decoder starts from a language (mBART-25), but
-            # transformers 5 leaves it out for mBART-50 too, which starts from the end of sequence.
-            starts_from_end = config.decoder_start_token_id == config.eos_token_id
-            config.tokenizer_class = "MBart50Tokenizer" if starts_from_end else "MBartTokenizer"
-        if config.model_type == "marian" and not config.share_encoder_decoder_embeddings:
-            raise NotImplementedError("its source and target vocabularies differ")
-        self._config = config
+        if (reason := why_not_config(model.config)) is not None:
+            raise NotImplementedError(reason)
+        self._context = repairs.context_of(model.config)
+        for repair in repairs.BEFORE:
+            repair(model)
+        self._config = model.config
         return model
 
     def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
@@ -55,22 +37,14 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
     def _load(self) -> Any:
         spec = super()._load()
         tokens = self._register_tokens(spec)
-        config = spec.config
-        # A null token in config.json makes a model that does not load, an unknown one a vocabulary that is too long.
-        # Neither is ever used: alcove sends no unknown token and no prompt without its special tokens.
-        if config.bos_token is None:
-            config.bos_token = config.eos_token
-        if config.unk_token not in tokens:
-            config.unk_token = config.eos_token
-        if config.layer_norm_epsilon is None:  # few loaders set it; null means the layer's usual value
-            config.layer_norm_epsilon = getattr(self._config, "layer_norm_epsilon", None)
+        for repair in repairs.AFTER:
+            repair(spec, self._config, tokens)
         if not hasattr(spec, "register_source_vocabulary"):
-            # rotary positions leave no trace in the weights
-            config.add_attribute("max_position_embeddings", getattr(self._config, "max_position_embeddings", None))
-        config.add_attribute("model_type", self._config.model_type)
+            spec.config.add_attribute("max_position_embeddings", self._context)
+        spec.config.add_attribute("model_type", self._config.model_type)
         return spec
 
-    def _register_tokens(self, spec: Any) -> set[str]:
+    def _register_tokens(self, spec: Any) -> frozenset[str]:
         """Give the specification a token string for each row of the model's tables; returns them.
 
         Upstream lists the tokenizer's strings in the order of their ids, and takes the place in the list for the id:
@@ -88,4 +62,4 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
             spec._vocabularies = {"source": [tokens], "target": [tokens]}
         else:
             spec.register_vocabulary(tokens)
-        return set(tokens)
+        return frozenset(tokens)

@@ -94,10 +94,9 @@ def options_from(wishes: Mapping[str, Any], kind: Kind, *, source: str | Path = 
     extra = {name: value for name, value in wishes.items() if _is_extra(name, value, named)}
 
     early_stopping = wishes.get("early_stopping")
-    if isinstance(early_stopping, bool) or early_stopping is None:
-        named["early_stopping"] = early_stopping
-    else:
-        extra["early_stopping"] = early_stopping  # "never", which is not ours
+    if early_stopping not in (None, True, False, "never"):
+        raise ConfigurationError(f'{source}: early_stopping must be true, false or "never", not {early_stopping!r}')
+    named["early_stopping"] = early_stopping
 
     min_length = take.count("min_length") or 0
     if kind == "seq2seq" and named["min_new_tokens"] is None and min_length > 1:

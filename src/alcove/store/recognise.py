@@ -8,7 +8,7 @@ from pathlib import Path
 from alcove.config.settings import TaskName
 from alcove.errors import ModelLoadError
 from alcove.store import ctranslate2_layout, transformers_layout
-from alcove.store.folder import ModelFolder
+from alcove.store.folder import Kind, ModelFolder
 from alcove.store.jsonfile import read_object
 
 
@@ -33,8 +33,9 @@ def _read(path: Path) -> ModelFolder:
     if (path / "config.json").exists():
         config = read_object(path / "config.json")
         if config.get("model_type") == "echo":  # the shipped folder without weights
+            kind: Kind = "seq2seq" if config.get("is_encoder_decoder") else "causal"
             limit = config["max_position_embeddings"]
-            return ModelFolder(path=path, layout="echo", kind="causal", source_limit=limit, config=config)
+            return ModelFolder(path=path, layout="echo", kind=kind, source_limit=limit, config=config)
         return transformers_layout.read_folder(path)
     if next(path.glob("*.gguf"), None) is not None:
         raise _no_gguf(path)

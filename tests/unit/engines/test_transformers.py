@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import AutoModelForSeq2SeqLM
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import BatchEngine, Vocabulary
 from alcove.engines.transformers import load
+from alcove.engines.transformers.draws import draw, uniform
 from alcove.errors import InvalidRequest, ModelLoadError
 from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
 from alcove.store.recognise import recognise
@@ -198,14 +200,25 @@ def test_the_models_own_generation_config_has_no_say(copy: Callable[[str], Path]
         ({"options": Options(temperature=0.5, top_k=-3)}, "top_k"),
         ({"options": Options(repetition_penalty=-1.0)}, "repetition_penalty"),
         ({"options": Options(extra={"early_stopping": "soon"}, num_beams=2)}, "early_stopping"),
-        ({"options": Options(temperature=1.0, extra={"min_p": 7})}, "min_p"),
-        ({"options": Options(temperature=1.0, extra={"typical_p": "a"})}, "typical_p"),
-        ({"options": Options(extra={"bad_words_ids": [[118]]})}, "bad_words_ids"),
-        ({"options": Options(extra={"bad_words_ids": "word"})}, "bad_words_ids"),
+        ({"made": (118,)}, "prompt"),
+        ({"options": Options(temperature=1e-9)}, "temperature"),
+        ({"options": Options(temperature=1.0, min_p=7)}, "min_p"),
+        ({"options": Options.of({"temperature": 1.0, "typical_p": "a"})}, "typical_p"),
+        ({"options": Options(temperature=1.0, num_beams=2, seed=1)}, "seed"),
+        ({"options": Options(bad_words_ids=((118,),))}, "bad_words_ids"),
+        ({"options": Options.of({"bad_words_ids": "word"})}, "bad_words_ids"),
+        ({"options": Options(logit_bias={118: 1.0})}, "logit_bias"),
+        ({"options": Options(logit_bias={5: float("inf")})}, "logit_bias"),
+        ({"options": Options(allowed_token_ids=(5, -1))}, "allowed_token_ids"),
+        ({"options": Options(allowed_token_ids=())}, "allowed_token_ids"),
+        ({"options": Options(stop_token_ids=(118,))}, "stop_token_ids"),
+        ({"options": Options(min_new_tokens=-1)}, "min_tokens"),
+        ({"options": Options(presence_penalty=float("nan"))}, "presence_penalty"),
+        ({"options": Options(frequency_penalty=float("inf"))}, "frequency_penalty"),
         ({"options": Options(extra={"sequence_bias": [[5]]})}, "sequence_bias"),
         ({"options": Options(extra={"suppress_tokens": [118]})}, "suppress_tokens"),
         ({"options": Options(extra={"exponential_decay_length_penalty": 2})}, "exponential_decay_length_penalty"),
-        ({"options": Options(extra={"renormalize_logits": "yes"})}, "renormalize_logits"),
+        ({"options": Options(num_beams=2, extra={"renormalize_logits": "yes"})}, "renormalize_logits"),
         ({"options": Options(extra={"encoder_no_repeat_ngram_size": -1})}, "encoder_no_repeat_ngram_size"),
     ],
 )
@@ -220,8 +233,9 @@ def test_what_transformers_cannot_do_is_refused_by_name(zoo: Zoo, fields: dict[s
 def test_neutral_values_change_nothing(zoo: Zoo) -> None:
     engine = open_engine(zoo("t5"))
     neutral = {"typical_p": 1, "encoder_repetition_penalty": 1, "bad_words_ids": [], "renormalize_logits": False}
-    run = a_run(options=Options(extra=neutral).over(DEFAULT_OPTIONS))
-    assert engine.batch_key(run) == engine.batch_key(a_run())
+    run = a_run(options=Options.of({**neutral, "presence_penalty": 0, "logit_bias": {}}).over(DEFAULT_OPTIONS))
+    beams = replace(run, options=replace(run.options, num_beams=2))
+    assert engine.batch_key(beams) == engine.batch_key(a_run(options=replace(DEFAULT_OPTIONS, num_beams=2)))
     assert tokens_of(engine, run) == tokens_of(engine, a_run())
 
 
@@ -245,16 +259,66 @@ def test_runs_share_a_batch_where_one_call_serves_them_all(zoo: Zoo) -> None:
     seq2seq, causal = open_engine(zoo("nllb")), open_engine(zoo("gpt2"))
     longer = {"tokens": (5, 6, 7, 8)}
     beams, ngrams = {"options": Options(num_beams=2)}, {"options": Options(no_repeat_ngram_size=2)}
+    searched = {"options": Options(num_beams=2, no_repeat_ngram_size=2)}
     assert share(causal, longer, {"max_new_tokens": 99})
     assert share(seq2seq, {"forced_bos": 261}, {"forced_bos": 262, "forced_eos": 2})
-    assert share(causal, {"options": Options(top_p=0.5)}, {"options": Options(length_penalty=3.0)})  # greedy both
-    assert not share(causal, {"options": Options(temperature=0.5)}, {"options": Options(temperature=0.6)})
+    assert share(causal, {"options": Options(temperature=0.5, seed=1)}, {**ngrams, **longer, "logprobs": 3})
+    assert share(seq2seq, {"options": Options(stop_token_ids=(7,))}, {"options": Options(presence_penalty=1.0)})
+    assert share(causal, {"made": (5, 6)}, {})
     assert share(seq2seq, beams, {**beams, **longer})
+    assert share(causal, searched, {**searched, **longer, "logprobs": 3})
+    assert not share(seq2seq, beams, {})
+    assert not share(seq2seq, beams, searched)
     assert not share(seq2seq, beams, {**beams, "max_new_tokens": 99})
+    assert not share(seq2seq, beams, {**beams, "outputs": 2})
     assert not share(seq2seq, {"prefix": (5,)}, {"prefix": (5, 6)})
-    # padding would count as text: pinned by the fidelity tests of these options
-    assert not share(causal, ngrams, {**ngrams, **longer})
-    assert share(seq2seq, ngrams, {**ngrams, **longer})
+    assert not share(seq2seq, {"made": (5,)}, {})
+
+
+def test_plain_greedy_runs_pay_for_nothing(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_engine(zoo("gpt2"))
+    hooks = []
+    generate = engine._model.generate  # type: ignore[attr-defined]
+
+    def watched(**arguments: Any) -> Any:
+        hooks.append(arguments["logits_processor"])
+        return generate(**arguments)
+
+    monkeypatch.setattr(engine._model, "generate", watched)  # type: ignore[attr-defined]
+    assert tokens_of(engine, a_run())
+    assert tokens_of(engine, a_run(options=Options(stop_token_ids=(9,), seed=3).over(DEFAULT_OPTIONS)))
+    assert [len(hook) for hook in hooks] == [0, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_where_the_options_leave_no_token_only_that_row_ends(zoo: Zoo, temperature: float) -> None:
+    engine = open_engine(zoo("gpt2"))
+    options = Options(allowed_token_ids=(20, 21), no_repeat_ngram_size=1, ignore_eos=True, temperature=temperature)
+    steps: list[Step] = []
+    runs = [a_run(options=options.over(DEFAULT_OPTIONS)), a_run(id="other")]
+    assert not engine.run(runs, lambda step: bool(steps.append(step)))
+    ended = [step for step in steps if step.run == "r"]
+    assert sorted(token for step in ended for token in step.tokens) == [20, 21]
+    assert ended[-1].finish == "stop"
+    assert tuple(token for step in steps if step.run == "other" for token in step.tokens) == tokens_of(engine, a_run())
+
+
+def test_draws_repeat_and_keep_to_what_is_left() -> None:
+    numbers = [uniform(seed, position) for seed in (-1, 0, 1, 2**64 - 2, 2**70 + 9) for position in range(4)]
+    assert numbers == [uniform(seed, position) for seed in (-1, 0, 1, 2**64 - 2, 2**70 + 9) for position in range(4)]
+    assert len(set(numbers)) == 20
+    assert all(0 <= number < 1 for number in numbers)
+    scores = torch.tensor([-torch.inf, 1.0, -torch.inf, 1.0, -torch.inf])
+    drawn = draw(scores.repeat(4, 1), [0.0, 0.49, 0.51, 1 - 2**-53])
+    assert drawn.tolist() == [1, 1, 3, 3]
+    assert 0 <= int(draw(torch.full((1, 5), -torch.inf), [0.5])) < 5
+
+
+def test_nothing_wanted_is_nothing_made(zoo: Zoo) -> None:
+    engine = open_engine(zoo("t5"))
+    steps: list[Step] = []
+    assert not engine.run([a_run(max_new_tokens=0, prefix=(8, 9))], lambda step: bool(steps.append(step)))
+    assert steps == [Step(run="r", finish="length")]
 
 
 def test_transformers_scores_beams_only_with_the_scores_of_every_token(zoo: Zoo) -> None:

@@ -1,8 +1,10 @@
 """The batcher: who shares a batch, who is refused, and that every run ends exactly once."""
 
 import threading
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +28,8 @@ class Gate:
         self.go = threading.Semaphore(0)
         self.fails = False
         self.closed = False
+        self.parts = 1
+        """Batches that each run needs."""
 
     def check(self, run: Run) -> None:
         pass
@@ -33,15 +37,20 @@ class Gate:
     def batch_key(self, run: Run) -> Hashable:
         return run.tokens[0]
 
-    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         self.batches.append([run.id for run in runs])
         self.begun.release()
         assert self.go.acquire(timeout=TIMEOUT_S)
         if self.fails:
             raise RuntimeError("broken")
+        unfinished = []
         for run in runs:
             if not sink(Step(run=run.id, tokens=(1,))):
-                sink(Step(run=run.id, finish="stop"))
+                if len(run.made) + 1 < self.parts:
+                    unfinished.append(replace(run, made=(*run.made, 1)))
+                else:
+                    sink(Step(run=run.id, finish="stop"))
+        return unfinished
 
     def close(self) -> None:
         self.closed = True
@@ -185,3 +194,58 @@ def test_close_ends_everything_once() -> None:
     with pytest.raises(ShuttingDown):
         batcher.submit([run("late")], steps)
     assert {name: len(ends) for name, ends in steps.ends().items()} == {"running": 1, "waiting": 1}
+
+
+def test_runs_that_go_on_take_turns_with_those_that_wait_and_cost_no_place() -> None:
+    engine, steps = Gate(), Steps()
+    engine.parts = 3
+    with batching(engine, max_queue=2) as batcher:
+        batcher.submit([run("long")], steps)
+        started(engine)
+        batcher.submit([run("other", 1)], steps)
+        batcher.submit([run("third", 2)], steps)
+        for _ in range(9):
+            engine.go.release()
+        steps.wait(3)
+    assert engine.batches[:5] == [["long"], ["long"], ["other"], ["long"], ["third"]]
+    assert [len(step.tokens) for step in steps.taken if step.run == "long"] == [1, 1, 1, 0]
+
+
+def test_a_run_that_must_go_on_can_be_cancelled() -> None:
+    engine, steps = Gate(), Steps()
+    engine.parts = 100
+    with batching(engine, max_queue=1) as batcher:
+        batcher.submit([run("long")], steps)
+        started(engine)
+        engine.go.release()
+        started(engine)
+        batcher.cancel("long")
+        engine.go.release()
+        batcher.submit([run("next", 1)], steps)
+        started(engine)
+        assert engine.batches[-1] == ["next"]
+    assert not steps.ends().get("long")
+
+
+def test_workers_share_what_waits() -> None:
+    engine, steps = Gate(workers=2), Steps()
+    with batching(engine, max_batch_size=32) as batcher:
+        batcher.submit([run(f"run-{number}") for number in range(8)], steps)
+        started(engine)
+        started(engine)
+        assert sorted(map(len, engine.batches)) == [4, 4]
+
+
+def test_after_a_batch_of_several_a_worker_waits_for_company() -> None:
+    """The clients of a batch that has just ended come back one after the other; they share the next batch, too."""
+    engine, steps = Gate(), Steps()
+    with batching(engine) as batcher:
+        batcher.submit([run("a"), run("b")], steps)
+        started(engine)
+        time.sleep(0.5)  # a tenth of it is what the worker waits at the most
+        engine.go.release()
+        steps.wait(2)
+        batcher.submit([run("c")], steps)
+        batcher.submit([run("d")], steps)
+        started(engine)
+    assert engine.batches == [["a", "b"], ["c", "d"]]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
@@ -59,6 +59,33 @@ def test_pieces_join_to_the_whole(kind: str) -> None:
         assert "".join(map(machine.feed, chunks)) + machine.flush() == whole
 
     any_chunks()
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "byte fallback", "gemma", "byte level", "special kept"])
+def test_bytes_of_tokens_join_to_the_text(kind: str) -> None:
+    """Behind a first token, whose blanks decoders drop; bytes that are no letters are no part of a text."""
+    tokenizer = KINDS[kind](no_files())
+    first = tokenizer.target_tokens.index("b")
+
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @given(st.lists(st.integers(0, len(tokenizer.target_tokens) + 1), max_size=8))
+    def any_tokens(ids: list[int]) -> None:
+        text = tokenizer.decode([first, *ids], skip_special=False)
+        assume("\ufffd" not in text)
+        assert b"".join(map(tokenizer.token_bytes, [first, *ids])).decode() == text
+
+    any_tokens()
+
+
+def test_bytes_of_single_tokens() -> None:
+    def spelled(kind: str, *tokens: str) -> list[bytes]:
+        tokenizer = KINDS[kind](no_files())
+        return [tokenizer.token_bytes(tokenizer.target_tokens.index(token)) for token in tokens]
+
+    assert spelled("byte fallback", "▁a", "b", "<0xE2>", "<0x0A>", "</s>") == [b" a", b"b", b"\xe2", b"\n", b"</s>"]
+    assert spelled("byte level", "Ġa", "â", "漢", "</s>") == [b" a", b"\xe2", "漢".encode(), b"</s>"]
+    assert spelled("word pieces", "a", "##b") == [b" a", b"b"]
+    assert KINDS["byte level"](no_files()).token_bytes(10_000) == b""
 
 
 @pytest.mark.parametrize(("kind", "tokens"), [("byte level", ["â", "Ĥ", "¬"]), ("byte fallback", BYTES[:3])])

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from alcove.config.settings import ModelSettings
 from alcove.errors import ConfigurationError, InvalidRequest, ModelLoadError
@@ -15,9 +16,11 @@ from alcove.runs import Options
 from .folders import folder, load, write_tokenizer
 
 
-def prompter(path: Path, config: dict[str, Any] | None = None, **prompt: Any) -> Prompter:
+def prompter(
+    path: Path, config: dict[str, Any] | None = None, kind: Literal["seq2seq", "causal"] = "seq2seq", **prompt: Any
+) -> Prompter:
     write_tokenizer(path, **(config or {}))
-    return Prompter(folder(path), ModelSettings(name="m", source="m", prompt=prompt), load(path))
+    return Prompter(folder(path, kind), ModelSettings(name="m", source="m", prompt=prompt), load(path))
 
 
 def chat(*turns: str) -> list[Message]:
@@ -136,6 +139,95 @@ def test_a_template_may_know_developers_and_other_tokens(tmp_path: Path) -> None
     template = "{% if messages[0].role == 'developer' %}{{ turn_token }}{% endif %}"
     written = prompter(tmp_path, {"chat_template": template, "turn_token": "<turn>"})
     assert written.chat(chat("developer: S")).text == "<turn>"
+
+
+TURNS = "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}</s>\n{% endfor %}"
+OPEN = TURNS + "{% if add_generation_prompt %}[assistant]{% endif %}{{ mood | default('') }}"
+UNTRIMMED = TURNS.replace(" | trim", "")
+
+
+@pytest.mark.parametrize("template", [TURNS, OPEN, UNTRIMMED])
+@pytest.mark.parametrize("last", ["Hello", "Hello ", " Hello\n", "Hello Hello"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"add_generation_prompt": False}, {"add_generation_prompt": False, "continue_final": True}],
+)
+def test_a_template_renders_as_in_transformers(
+    template: str, last: str, options: dict[str, bool], tmp_path: Path
+) -> None:
+    written = prompter(tmp_path, {"chat_template": template}, kind="causal")
+    messages = [*chat("user: Hello", "assistant: x"), Message(role="assistant", content=last)]
+    variables = {"mood": "glad"} if template == OPEN else {}
+    names = {"continue_final": "continue_final_message"}
+    keywords = {"add_generation_prompt": True} | {names.get(name, name): value for name, value in options.items()}
+    expected, _ = render_jinja_template(
+        [[{"role": m.role, "content": m.content} for m in messages]],
+        chat_template=template,
+        eos_token="</s>",
+        **keywords,
+        **variables,
+    )
+    assert [written.chat(messages, variables=variables, **options).text] == expected
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "tokenize", "eos_token", "raise_exception", "m", "nothing"])
+def test_variables_that_a_request_cannot_set(name: str, tmp_path: Path) -> None:
+    template = OPEN + "{{ tools }}{{ tokenize }}{{ eos_token }}{{ raise_exception }}"
+    with pytest.raises(InvalidRequest, match="it can set: mood") as caught:
+        prompter(tmp_path, {"chat_template": template}).chat(chat("user: Hi"), variables={name: 1})
+    assert caught.value.param == f"chat_template_kwargs.{name}"
+
+
+@pytest.mark.parametrize(
+    ("value", "fine"),
+    [
+        ("x" * 4094, True),
+        ("x" * 4095, False),
+        (10**6, True),
+        (-(10**6) - 1, False),
+        ({"a": [1e7]}, False),
+        (None, True),
+    ],
+)
+def test_variables_are_small(value: Any, fine: bool, tmp_path: Path) -> None:
+    written = prompter(tmp_path, {"chat_template": OPEN})
+    if fine:
+        assert written.chat(chat("user: Hi"), variables={"mood": value}).text
+    else:
+        with pytest.raises(InvalidRequest, match=r"chat_template_kwargs\.mood"):
+            written.chat(chat("user: Hi"), variables={"mood": value})
+
+
+def test_going_on_without_a_template(tmp_path: Path) -> None:
+    turns = chat("system: Be kind.", "user: Hi", "assistant: Well, ")
+    causal = prompter(tmp_path, kind="causal").chat(turns, continue_final=True, add_generation_prompt=False)
+    assert (causal.text, causal.prefix) == ("Be kind.\n\nQuestion: Hi\n\nAssistant: Well, ", None)
+    encoder = prompter(tmp_path).chat(turns, continue_final=True, add_generation_prompt=False)
+    assert (encoder.text, encoder.prefix) == ("Be kind.\n\nHi", "Well, ")
+    profile = prompter(tmp_path, profile="languagemodels").chat(turns, continue_final=True)
+    assert (profile.text[-24:], profile.prefix) == ("Question: Hi\n\nAssistant:", "Assistant: Well, ")
+    templated = prompter(tmp_path, {"chat_template": OPEN}).chat(turns, continue_final=True)
+    assert (templated.text[-11:], templated.prefix) == ("[assistant]", "Well, ")
+
+
+def test_ends_of_a_transcript(tmp_path: Path) -> None:
+    plain = prompter(tmp_path)
+    assert plain.chat(HISTORY, add_generation_prompt=False).text.endswith("Question: A nice reptile?")
+    with pytest.raises(InvalidRequest) as caught:
+        prompter(tmp_path, profile="languagemodels").chat(HISTORY, add_generation_prompt=False)
+    assert caught.value.param == "add_generation_prompt"
+    for wanted in (plain, prompter(tmp_path, kind="causal")):
+        with pytest.raises(InvalidRequest, match="should be the assistant's"):
+            wanted.chat(HISTORY, continue_final=True)
+    with pytest.raises(InvalidRequest, match="go through no template"):
+        plain.chat(HISTORY, variables={"mood": 1})
+
+
+def test_a_template_that_drops_the_last_message(tmp_path: Path) -> None:
+    written = prompter(tmp_path, {"chat_template": "{{ messages[0].content }}"}, kind="causal")
+    with pytest.raises(InvalidRequest) as caught:
+        written.chat(HISTORY, continue_final=True)
+    assert caught.value.param == "continue_final_message"
 
 
 @pytest.mark.parametrize(

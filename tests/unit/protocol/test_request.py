@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcove.errors import InvalidRequest
-from alcove.jobs import Chat, Message, TokenIds
+from alcove.jobs import Chat, Job, Message, TokenIds
 from alcove.protocol.chat import ChatRequest
 from alcove.protocol.completions import CompletionRequest
-from alcove.protocol.fields import ACCEPTED, ENGINE_OPTIONS, REFUSED, GenerationRequest
+from alcove.protocol.fields import ACCEPTED, ALIASES, ENGINE_OPTIONS, REFUSED
+from alcove.protocol.generation import GenerationRequest
 from alcove.protocol.request import chat_jobs, completion_jobs, parse
 from alcove.runs import Options
 
@@ -21,12 +22,18 @@ json_values = st.recursive(
     max_leaves=12,
 )
 known_names = st.sampled_from(
-    sorted({*CompletionRequest.model_fields, *ChatRequest.model_fields, *REFUSED, *ENGINE_OPTIONS})
+    sorted({*CompletionRequest.model_fields, *ChatRequest.model_fields, *REFUSED, *ENGINE_OPTIONS, *ALIASES})
 )
 
 
 def jobs(**fields: Any) -> Any:
     return completion_jobs(*parse(json.dumps({"prompt": "x", **fields}).encode(), CompletionRequest))
+
+
+def chat(**fields: Any) -> Job:
+    body = {"messages": [{"role": "user", "content": "x"}], **fields}
+    job: Job = chat_jobs(*parse(json.dumps(body).encode(), ChatRequest))[0]
+    return job
 
 
 def options(**fields: Any) -> Options:
@@ -58,6 +65,10 @@ def test_the_four_forms_of_a_prompt() -> None:
         ({"top_k": 5}, 1.0),
         ({"top_k": -1}, None),
         ({"top_p": 0}, 0.0),  # nothing but the most probable token
+        ({"min_p": 0.1}, 1.0),
+        ({"typical_p": 0.9}, 1.0),
+        ({"min_p": 0, "typical_p": 1}, None),
+        ({"seed": 3}, None),  # clients send it to greedy models, too
         ({"do_sample": True}, 1.0),
         ({"do_sample": False, "temperature": 0.7}, 0.0),
     ],
@@ -94,9 +105,173 @@ def test_messages() -> None:
 
 
 def test_options_of_the_engine_go_through_and_neutral_ones_vanish() -> None:
-    assert options(typical_p=0.5, min_p=0).extra == {"typical_p": 0.5}
+    assert options(eta_cutoff=0.5, epsilon_cutoff=0).extra == {"eta_cutoff": 0.5}
     assert jobs(stop="a")[0].stop == ("a",)
     assert jobs(stop=None, presence_penalty=0, logprobs=None, user="me")
+
+
+def test_options() -> None:
+    asked = {
+        "min_p": 0.1, "typical_p": 0.9, "seed": -1, "presence_penalty": -2, "frequency_penalty": 2, "min_tokens": 3,
+        "ignore_eos": True, "stop_token_ids": [1, 2], "allowed_token_ids": [3], "bad_words_ids": [[4, 5], [6]],
+        "logit_bias": {"7": -100, "8": 0.5}, "early_stopping": "never", "num_beams": 2, "temperature": 1,
+    }  # fmt: skip
+    assert options(**asked).given() == {
+        "min_p": 0.1, "typical_p": 0.9, "seed": -1, "presence_penalty": -2, "frequency_penalty": 2, "min_new_tokens": 3,
+        "ignore_eos": True, "stop_token_ids": (1, 2), "allowed_token_ids": (3,), "bad_words_ids": ((4, 5), (6,)),
+        "logit_bias": {7: -100, 8: 0.5}, "early_stopping": "never", "num_beams": 2, "temperature": 1,
+    }  # fmt: skip
+    assert options(ignore_eos=False, stop_token_ids=[], bad_words_ids=[], logit_bias={}) == Options()
+
+
+def test_what_is_asked_beside_options() -> None:
+    job = jobs(
+        logprobs=2, prompt_logprobs=3, echo=True, bad_words=["a", "b"], skip_special_tokens=False, best_of=5, n=2,
+        add_special_tokens=False, truncate_prompt_tokens=-1, include_stop_str_in_output=True, decoder_prefix=[1, 2],
+    )[0]  # fmt: skip
+    assert (job.logprobs, job.prompt_logprobs, job.echo, job.bad_words) == (2, 3, True, ("a", "b"))
+    assert (job.skip_special, job.special, job.truncate_prompt, job.include_stop) == (False, False, -1, True)
+    assert (job.outputs, job.best_of, job.decoder_prefix) == (2, 5, (1, 2))
+    assert jobs(decoder_prefix="a")[0].decoder_prefix == "a"
+    plain = jobs()[0]
+    assert (plain.special, plain.skip_special, plain.truncate_prompt, plain.best_of) == (None, None, None, None)
+
+
+def test_log_probabilities_of_a_chat() -> None:
+    assert (chat().logprobs, chat(logprobs=True).logprobs, chat(logprobs=True, top_logprobs=4).logprobs) == (None, 0, 4)
+    with pytest.raises(InvalidRequest, match="'top_logprobs' needs 'logprobs'"):
+        chat(top_logprobs=4)
+
+
+def test_how_a_chat_ends() -> None:
+    prompts = [chat(**fields).prompt for fields in ({}, {"continue_final_message": True})]
+    prompts.append(chat(add_generation_prompt=False, chat_template_kwargs={"think": True}).prompt)
+    assert [(p.add_generation_prompt, p.continue_final, p.variables) for p in prompts if isinstance(p, Chat)] == [
+        (True, False, {}), (False, True, {}), (False, False, {"think": True}),
+    ]  # fmt: skip
+    with pytest.raises(InvalidRequest, match="cannot both be true") as caught:
+        chat(add_generation_prompt=True, continue_final_message=True)
+    assert caught.value.param == "continue_final_message"
+
+
+def test_names_of_a_beam_search() -> None:
+    assert options(use_beam_search=True, n=3).num_beams == 3
+    assert options(use_beam_search=True, n=2, best_of=4).num_beams == 4
+    assert options(use_beam_search=True, n=2, num_beams=5).num_beams == 5
+    assert jobs(use_beam_search=True, n=2, best_of=4)[0].best_of is None
+    assert jobs(use_beam_search=True, n=2)[0].names == {"num_beams": "use_beam_search"}
+
+
+def test_other_names() -> None:
+    job = jobs(min_new_tokens=3, num_return_sequences=2)[0]
+    assert (job.options.min_new_tokens, job.outputs) == (3, 2)
+    with pytest.raises(InvalidRequest, match="another name of 'n'") as caught:
+        jobs(n=1, num_return_sequences=2)
+    assert caught.value.param == "num_return_sequences"
+    with pytest.raises(InvalidRequest) as wrong:
+        jobs(num_return_sequences=0)
+    assert wrong.value.param == "num_return_sequences"
+
+
+@pytest.mark.parametrize(
+    ("fields", "fine"),
+    [
+        ({"max_tokens": 0}, False),
+        ({"max_tokens": 0, "logprobs": 0}, False),
+        ({"max_tokens": 0, "echo": True}, False),
+        ({"max_tokens": 0, "echo": True, "logprobs": 0}, True),
+        ({"max_new_tokens": 0, "prompt_logprobs": 0}, True),
+    ],
+)
+def test_nothing_to_make(fields: dict[str, Any], fine: bool) -> None:
+    if fine:
+        assert jobs(**fields)[0].max_tokens == 0
+    else:
+        with pytest.raises(InvalidRequest) as caught:
+            jobs(**fields)
+        assert caught.value.param == "max_tokens"
+
+
+LIMITS: list[tuple[str, Any, Any]] = [
+    ("n", 128, 129),
+    ("best_of", 128, 129),
+    ("logprobs", 20, 21),
+    ("prompt_logprobs", 20, 21),
+    ("temperature", 2, 2.01),
+    ("temperature", 0, -0.01),
+    ("top_p", 1, 1.01),
+    ("top_k", -1, -2),
+    ("min_p", 1, 1.01),
+    ("min_p", 0, -0.01),
+    ("typical_p", 0.001, 0),
+    ("typical_p", 1, 1.01),
+    ("presence_penalty", 2, 2.01),
+    ("presence_penalty", -2, -2.01),
+    ("frequency_penalty", 2, 2.01),
+    ("frequency_penalty", -2, -2.01),
+    ("repetition_penalty", 100, 100.1),
+    ("seed", 2**63 - 1, 2**63),
+    ("seed", -(2**63), -(2**63) - 1),
+    ("logit_bias", {"1": 100}, {"1": 100.1}),
+    ("logit_bias", {"1": -100}, {"-1": 1}),
+    ("logit_bias", {str(i): 1 for i in range(1024)}, {str(i): 1 for i in range(1025)}),
+    ("stop", ["a"] * 4, ["a"] * 5),
+    ("stop", "a" * 256, "a" * 257),
+    ("stop_token_ids", [2**31 - 1], [2**31]),
+    ("stop_token_ids", [1] * 65_536, [1] * 65_537),
+    ("allowed_token_ids", [1] * 65_536, [1] * 65_537),
+    ("allowed_token_ids", [0], []),
+    ("bad_words", ["a"] * 1024, ["a"] * 1025),
+    ("bad_words", ["a" * 256], ["a" * 257]),
+    ("bad_words", ["a"], [""]),
+    ("bad_words_ids", [[1]] * 1024, [[1]] * 1025),
+    ("bad_words_ids", [[1] * 64], [[1] * 65]),
+    ("bad_words_ids", [[1]], [[]]),
+    ("truncate_prompt_tokens", -1, -2),
+    ("min_tokens", 0, -1),
+    ("max_tokens", 2**31 - 1, 2**31),
+    ("max_tokens", 1, -1),
+    ("num_beams", 64, 65),
+    ("decoder_prefix", "a", ""),
+    ("decoder_prefix", [0], []),
+    ("early_stopping", "never", "always"),
+    ("ignore_eos", True, 1),
+    ("seed", 1, True),
+    ("prompt", ["a"] * 2048, ["a"] * 2049),
+]
+
+
+@pytest.mark.parametrize(("name", "fine", "wrong"), LIMITS)
+def test_limits(name: str, fine: Any, wrong: Any) -> None:
+    assert jobs(**{name: fine})
+    with pytest.raises(InvalidRequest) as caught:
+        jobs(**{name: wrong})
+    assert (caught.value.param or "").partition("[")[0] == name
+    assert caught.value.code == "invalid_value"
+
+
+@pytest.mark.parametrize(
+    ("name", "fine", "wrong"),
+    [
+        ("top_logprobs", 20, 21),
+        ("messages", [{"role": "user", "content": "x"}] * 2048, [{"role": "user", "content": "x"}] * 2049),
+        ("chat_template_kwargs", {str(i): 1 for i in range(32)}, {str(i): 1 for i in range(33)}),
+    ],
+)
+def test_limits_of_a_chat(name: str, fine: Any, wrong: Any) -> None:
+    assert chat(**{"logprobs": True, name: fine})
+    with pytest.raises(InvalidRequest) as caught:
+        chat(**{"logprobs": True, name: wrong})
+    assert caught.value.param == name
+
+
+def test_the_best_of_a_stream() -> None:
+    assert jobs(best_of=1, stream=True)
+    assert jobs(best_of=2, n=2, stream=True)[0].best_of is None
+    for fields in ({"best_of": 2, "stream": True}, {"best_of": 2, "n": 3}):
+        with pytest.raises(InvalidRequest) as caught:
+            jobs(**fields)
+        assert caught.value.param == "best_of"
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -106,15 +281,17 @@ def test_every_refused_field_names_itself(name: str) -> None:
         jobs(**{name: {"something": "else"}})
     assert caught.value.param == name
     assert name in str(caught.value)
-    assert instead in str(caught.value)
+    assert name in CompletionRequest.model_fields or instead in str(caught.value)
     for value in neutral:
         assert jobs(**{name: value})
 
 
 def test_the_tables_do_not_overlap() -> None:
-    declared = {*CompletionRequest.model_fields, *ChatRequest.model_fields}
-    tables: list[set[str]] = [declared, set(ACCEPTED), set(REFUSED), set(ENGINE_OPTIONS)]
-    assert sum(map(len, tables)) == len(set().union(*tables))
+    tables: list[set[str]] = [set(ACCEPTED), set(REFUSED), set(ENGINE_OPTIONS), set(ALIASES)]
+    for wire_type in (CompletionRequest, ChatRequest):
+        assert sum(map(len, tables)) == len(set().union(*tables))
+        assert not wire_type.model_fields.keys() & {*ACCEPTED, *ENGINE_OPTIONS, *ALIASES}
+    assert not GenerationRequest.model_fields.keys() & {*REFUSED}
 
 
 def test_an_unknown_field_is_told_its_neighbour() -> None:

@@ -84,7 +84,7 @@ def refusal(source: Path, target: Path, quantization: str = "int8") -> str:
     return str(failure.value)
 
 
-def test_a_family_that_the_converter_does_not_know_is_left_to_transformers(tmp_path: Path) -> None:
+def test_a_family_that_nobody_has_tried_is_left_to_transformers(tmp_path: Path) -> None:
     config = transformers.LEDConfig(
         vocab_size=40, d_model=8, encoder_layers=1, decoder_layers=1, attention_window=4, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8, max_encoder_position_embeddings=64,
@@ -94,7 +94,7 @@ def test_a_family_that_the_converter_does_not_know_is_left_to_transformers(tmp_p
     found = recognise(tmp_path / "led")
     assert (found.source_limit, found.target_limit) == (64, 32)
     message = refusal(tmp_path / "led", tmp_path / "made")
-    assert message.startswith(f"{tmp_path / 'led'} cannot be converted to CTranslate2: No conversion is registered")
+    assert message.startswith(f"{tmp_path / 'led'} cannot be converted to CTranslate2: led is not among the families")
     assert message.endswith('serve it with engine = "transformers"')
 
 

@@ -113,7 +113,9 @@ def test_the_shortest_length_counts_the_start_token_and_with_causal_models_the_p
 
 def test_other_options_of_settings_go_on_by_their_own_names() -> None:
     made = options_from({"suppress_tokens": [1], "no_such_option": 3, "early_stopping": "never"}, "seq2seq")
-    assert made == Options(extra={"suppress_tokens": [1], "no_such_option": 3, "early_stopping": "never"})
+    assert made == Options(early_stopping="never", extra={"suppress_tokens": [1], "no_such_option": 3})
+    with pytest.raises(ConfigurationError, match="early_stopping must be true, false"):
+        options_from({"early_stopping": "soon"}, "seq2seq")
 
 
 def test_neutral_values_and_what_is_no_option_are_left_out() -> None:

@@ -1,6 +1,7 @@
 """The outputs of a beam search as steps. Used by `engine.py`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from alcove.engines.ctranslate2.library import Tokens
 from alcove.engines.ctranslate2.row import Row
@@ -16,7 +17,7 @@ def beam_steps(
     steps = [_step(row, output, score, tables, ends) for output, score in zip(outputs, scores, strict=True)]
     steps.sort(key=lambda step: step.score or 0.0, reverse=True)
     return [
-        Step(run=step.run, output=number, tokens=step.tokens, finish=step.finish, score=step.score)
+        replace(step, output=number, prompt_logprobs=row.first_news())
         for number, step in enumerate(steps[: row.run.outputs])
     ]
 

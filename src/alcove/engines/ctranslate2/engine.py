@@ -6,20 +6,24 @@ Greedy and sampled tokens come one by one by the library's callback; a beam sear
 
 from collections.abc import Hashable, Sequence
 
-import numpy as np
-
 from alcove.engines.base import BatchSink, Capabilities
 from alcove.engines.ctranslate2.beams import beam_steps
-from alcove.engines.ctranslate2.contest import settle
+from alcove.engines.ctranslate2.checks import check_options
+from alcove.engines.ctranslate2.choice import Chooser
+from alcove.engines.ctranslate2.honoured import IMPOSSIBLE, honoured
 from alcove.engines.ctranslate2.library import Callback, Causal, Library, Outputs, Tokens
-from alcove.engines.ctranslate2.offered import options_offered
+from alcove.engines.ctranslate2.logprobs import prompt_logprobs
+from alcove.engines.ctranslate2.penalties import Penalties
 from alcove.engines.ctranslate2.row import Row
-from alcove.engines.ctranslate2.search import Search, make_search
+from alcove.engines.ctranslate2.search import Search, make_search, wanted_sampling
 from alcove.engines.ctranslate2.special import SpecialTokens
 from alcove.engines.ctranslate2.tables import Tables
 from alcove.errors import EngineFailure, InvalidRequest
-from alcove.runs import Run
+from alcove.runs import Run, TokenLogprob
 from alcove.store.folder import Kind
+
+LOGITS_BYTES = 512 * 1024 * 1024
+"""Most that the logits of one call may take: the library keeps those of every step until the call's end."""
 
 
 class CTranslate2Engine:
@@ -33,36 +37,47 @@ class CTranslate2Engine:
         self._tables = tables
         self._special = special
         self._cuda = cuda
-        self._draw = np.random.default_rng()
         self.workers = workers
         """Batches that may run at the same time: the library's replicas."""
-        self.capabilities = Capabilities(
-            engine="ctranslate2", options=options_offered(kind, start_is_end=special.start_is_end)
-        )
+        self.capabilities = Capabilities(engine="ctranslate2", options=honoured(kind), impossible=IMPOSSIBLE)
         """What is honoured for this model."""
+        self._ends = frozenset(tables.target.tokenizer_id(end) for end in special.ends)
 
     def check(self, run: Run) -> None:
         """Refuse ids that the model lacks and options that do not go together; raises `InvalidRequest`."""
         if not run.tokens:
             raise InvalidRequest("The prompt is empty.", param="prompt")
-        self._source(run)
+        source = self._source(run)
         self._prefix(run)
-        self._search(run)
+        check_options(run, self._kind, self._tables.target)
+        if run.prompt_logprobs is not None and run.prefix and self._special.are_all(source):
+            raise InvalidRequest("'prompt_logprobs' needs a prompt with content on this engine.", param="prompt")
 
     def batch_key(self, run: Run) -> Hashable:
         """The library's options hold for a whole batch, so runs share one that need the same."""
         return self._search(run)
 
-    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
-        """Run these to their ends; all have the same `batch_key`."""
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
+        """Run these, which have the same `batch_key`, to their ends or to a token that the library would not choose;
+        returns those that must go on."""
         search = self._search(runs[0])
         rows = [row for run in runs if not (row := self._row(run, search, sink)).end_at_once()]
         if rows and search.beams > 1:
             self._search_beams(rows, search, sink)
-            return
-        while rows:
-            self._make_tokens(rows, search)
-            rows = [row for row in rows if row.contested and not self._settle(row, search)]
+            return []
+        later: list[Row] = []
+        while search.logits and len(rows) > 1 and self._logits_bytes(rows) > LOGITS_BYTES:
+            later.insert(0, rows.pop())
+        if rows:
+            self._generate(rows, search, callback=lambda number, token, read: rows[number].take(token, read))
+        for row in rows:
+            if row.failure is not None:
+                raise EngineFailure(f"run {row.run.id} failed in CTranslate2's callback") from row.failure
+            if not row.seen:
+                # A source without content (its special tokens apart) has an empty output in CTranslate2, made without
+                # the model and the callback (`EncoderDecoderReplica::skip_translation`).
+                row.end()
+        return [row.continued() for row in (*rows, *later) if not row.ended]
 
     def _search_beams(self, rows: list[Row], search: Search, sink: BatchSink) -> None:
         forced_eos = rows[0].run.forced_eos is not None
@@ -77,85 +92,95 @@ class CTranslate2Engine:
             for step in beam_steps(row, *outputs, self._tables, self._special.ends):
                 sink(step)
 
-    def _make_tokens(self, rows: list[Row], search: Search) -> None:
-        """Bring each row to its end, or to where it is contested."""
-        for row in rows:
-            row.begin()
-        self._generate(rows, search, callback=lambda number, token: rows[number].take(token))
-        for row in rows:
-            if not row.ended and not row.contested:
-                # A source without content (its special tokens apart) has an empty output in CTranslate2, made without
-                # the model and the callback (`EncoderDecoderReplica::skip_translation`).
-                row.end()
-        for row in rows:
-            if row.failure is not None:
-                raise EngineFailure(f"run {row.run.id} failed in CTranslate2's callback") from row.failure
-
     def _generate(
         self, rows: list[Row], search: Search, *, callback: Callback | None = None, more: int = 0
     ) -> Sequence[Outputs]:
         """Call the library, for `more` tokens than the rows' limits."""
         return self._library.generate(
-            [self._source(row.run, row.made) for row in rows],
+            [self._source(row.run) for row in rows],
             [self._prefix(row.run) for row in rows],
             search,
-            max(row.forced + row.limit for row in rows) + more,
+            max(row.steps for row in rows) + more,
             callback,
         )
-
-    def _settle(self, row: Row, search: Search) -> bool:
-        """Put into the row what comes where the library chose a token without its penalty; True ends the row."""
-        assert isinstance(self._library, Causal)
-        logits = self._library.logits_after(self._source(row.run, row.made), search)
-        first = self._tables.target.library_id(row.run.tokens[0])
-        assert first is not None
-        return row.give(settle(logits, first, row.run.options, self._draw))
 
     def close(self) -> None:
         """Release the model."""
         self._library.close()
 
     def _search(self, run: Run) -> Search:
-        return make_search(
-            run, self._kind, self._tables.target, self._special.ends, self._special.start, cuda=self._cuda
-        )
+        return make_search(run, self._kind, self._tables.target, self._special, cuda=self._cuda)
 
     def _row(self, run: Run, search: Search, sink: BatchSink) -> Row:
-        if search.loops_prompt:
-            forced = len(run.tokens) - 1
-        else:
-            forced = len(self._prefix(run)) - (self._kind == "seq2seq" and self._special.start_is_prefix)
-        # a first token that occurs again is seen there
-        unseen = search.loops_prompt and run.options.repetition_penalty != 1.0 and run.tokens[0] not in run.tokens[1:]
-        watched = self._tables.target.library_id(run.tokens[0]) if unseen else None
-        return Row(run, forced, self._tables.target, self._special.ends, sink, watched=watched)
+        forced = len(self._prefix(run)) - (self._kind == "seq2seq" and self._special.start_is_prefix)
+        chooser = self._chooser(run, search) if search.chooses else None
+        prompt = self._prompt_logprobs(run)
+        return Row(run, forced, self._tables.target, self._ends, sink, chooser=chooser, prompt=prompt)
 
-    def _source(self, run: Run, made: Sequence[int] = ()) -> Tokens:
-        """The source's strings, with what is `made` already of a decoder-only model's output."""
-        ids = (*run.tokens, *made) if self._kind == "causal" else run.tokens
-        tokens = [self._tables.source.string(token) for token in ids]
+    def _chooser(self, run: Run, search: Search) -> Chooser:
+        target = self._tables.target
+        given, forced = run.tokens, 0
+        if self._kind == "seq2seq":
+            lead = self._prefix_ids(run)
+            start = () if self._special.start_is_prefix or self._special.start is None else (self._special.start,)
+            given = (*start, *lead)
+            # a forced first token counts as new, unless a prefix follows it, as in transformers
+            forced = int(run.forced_bos is not None and not self._special.start_is_prefix and not run.prefix)
+        return Chooser(
+            Penalties(run.options, sorted(self._ends), target.tokenizer_size),
+            given,
+            forced=forced,
+            sampling=wanted_sampling(run.options),
+            proposal=search.proposal,
+            seed=run.options.seed,
+            absent=target.dropped,
+        )
+
+    def _prompt_logprobs(self, run: Run) -> tuple[TokenLogprob | None, ...]:
+        """Those of a causal model's prompt, by a pass of their own; those of a decoder's prefix come with its steps."""
+        if run.prompt_logprobs is None or run.made or not isinstance(self._library, Causal):
+            return ()
+        target = self._tables.target
+        logits = [target.in_tokenizer_order(row) for row in self._library.prompt_logits(self._source(run))]
+        return prompt_logprobs(logits, run.tokens, run.prompt_logprobs)
+
+    def _logits_bytes(self, rows: Sequence[Row]) -> int:
+        return 4 * self._tables.target.size * len(rows) * max(row.steps for row in rows)
+
+    def _source(self, run: Run) -> Tokens:
+        """The encoder's source, or what a causal model goes on from."""
+        tokens = [self._tables.source.string(token) for token in run.tokens]
         if None in tokens:
-            wrong = ids[tokens.index(None)]
+            wrong = run.tokens[tokens.index(None)]
             raise InvalidRequest(
                 f"The prompt has the token id {wrong}, which this model does not have.", param="prompt"
             )
-        return self._special.without_added(tokens)  # type: ignore[arg-type]  # no None is left
+        source = self._special.without_added(tokens)  # type: ignore[arg-type]  # no None is left
+        return source if self._kind == "seq2seq" else source + self._made(run)
 
     def _prefix(self, run: Run) -> Tokens:
-        """The decoder's first tokens. A model without a start token of its own (mBART-25) starts from the language."""
+        """The decoder's first tokens."""
         if self._kind == "causal":
             return []
+        ids = self._prefix_ids(run)
+        tokens = [self._tables.target.string(token) for token in ids]
+        if None in tokens:
+            wrong = ids[tokens.index(None)]
+            param = "target_lang" if wrong == run.forced_bos else "prompt"
+            raise InvalidRequest(
+                f"The answer must begin with the token id {wrong}, which this model lacks.", param=param
+            )
+        return [*tokens, *self._made(run)]  # type: ignore[list-item]  # no None is left
+
+    def _prefix_ids(self, run: Run) -> tuple[int, ...]:
+        """A model without a start token of its own (mBART-25) starts from the language."""
         forced_bos = run.forced_bos
         if self._special.start_is_prefix and forced_bos is None:
             forced_bos = self._special.start
         if self._special.start_is_prefix and forced_bos is None:
             raise InvalidRequest("'target_lang' is needed: this model starts from it.", param="target_lang")
-        ids = run.prefix if forced_bos is None else (forced_bos, *run.prefix)
-        tokens = [self._tables.target.string(token) for token in ids]
-        if None in tokens:
-            wrong = ids[tokens.index(None)]
-            param = "target_lang" if wrong == forced_bos else "prompt"
-            raise InvalidRequest(
-                f"The answer must begin with the token id {wrong}, which this model lacks.", param=param
-            )
-        return tokens  # type: ignore[return-value]  # no None is left
+        return run.prefix if forced_bos is None else (forced_bos, *run.prefix)
+
+    def _made(self, run: Run) -> Tokens:
+        """What the run has made in earlier batches."""
+        return [token for number in run.made if (token := self._tables.target.made_string(number)) is not None]

@@ -9,13 +9,16 @@ from typing import Any, Protocol
 
 import ctranslate2
 import numpy as np
-from numpy.typing import NDArray
 
+from alcove.engines.ctranslate2.penalties import Scores
 from alcove.engines.ctranslate2.search import Search
 
 Tokens = list[str]
-Callback = Callable[[int, int], bool]
-"""Takes a row's number and the library's id of its new token; True ends the row."""
+ReadLogits = Callable[[], Scores]
+"""Gives the logits of a step, in the library's order; to be called once, when the step is told."""
+Callback = Callable[[int, int, ReadLogits | None], bool]
+"""Takes a row's number, the library's id of its new token and, where the search wants logits, the way to them; True
+ends the row. Never raises."""
 
 
 Outputs = tuple[list[Tokens], list[float]]
@@ -68,14 +71,14 @@ class Seq2Seq:
             prefix_bias_beta=0,
             use_vmap=False,
             replace_unknowns=False,
-            callback=_step_callback(callback),
+            callback=_step_callback(callback, logits=search.logits),
             **_arguments(search),
         )
         return [(result.hypotheses, result.scores) for result in results]
 
     def close(self) -> None:
-        """See `Library.close`."""
-        self._translator.unload_model()
+        """See `Library.close`. Its threads end with the object: at the interpreter's own end that would be too late."""
+        del self._translator
 
 
 class Causal:
@@ -97,39 +100,61 @@ class Causal:
             sources,
             max_length=max_length,
             min_length=min(search.min_length, max_length),
-            include_prompt_in_result=search.loops_prompt,
+            include_prompt_in_result=False,
             cache_static_prompt=False,
-            callback=_step_callback(callback),
+            callback=_step_callback(callback, logits=search.logits),
             **_arguments(search),
         )
         return [(result.sequences, result.scores) for result in results]
 
-    def logits_after(self, source: Tokens, search: Search) -> NDArray[np.float64]:
-        """What the next token after `source` is chosen from: a number for each of the library's ids, all options but
-        the sampling ones applied."""
-        (result,) = self._generator.generate_batch(
-            [source],
-            max_length=len(source),
-            min_length=min(search.min_length, len(source)),
-            include_prompt_in_result=True,
-            cache_static_prompt=False,
-            return_logits_vocab=True,
-            **_arguments(search),
-        )
-        # the steps that only repeat the source have their logits, too
-        return np.asarray(result.logits[0][-1], dtype=np.float64).reshape(-1)
+    def prompt_logits(self, tokens: Tokens) -> Scores:
+        """The logits after each of `tokens`: (tokens, vocabulary)."""
+        logits: Scores = _on_cpu(self._generator.forward_batch([tokens]))[0]
+        return logits
 
     def close(self) -> None:
-        """See `Library.close`."""
-        self._generator.unload_model()
+        """See `Library.close`. Its threads end with the object: at the interpreter's own end that would be too late."""
+        del self._generator
 
 
 def _arguments(search: Search) -> dict[str, Any]:
     return {name: list(value) if name == "end_token" else value for name, value in search.arguments}
 
 
-def _step_callback(callback: Callback | None) -> Callable[[Any], bool] | None:
+def _step_callback(callback: Callback | None, *, logits: bool) -> Callable[[Any], bool] | None:
     if callback is None:
         return None
     take = callback
-    return lambda step: take(step.batch_id, step.token_id)
+    if not logits:
+        return lambda step: take(step.batch_id, step.token_id, None)
+    table = _StepLogits()
+    return lambda step: take(step.batch_id, step.token_id, lambda: table.of(step))
+
+
+class _StepLogits:
+    """Finds each row's logits among those of a step.
+
+    They come for all rows with the first that is told of the step; the others have empty ones
+    (`std::move(logits_orig)` in CTranslate2's `src/decoding.cc`). Rows that have ended have no place in the table, and
+    all that have one are told of every step, in the table's order.
+    """
+
+    def __init__(self) -> None:
+        self._table: Scores = np.empty((0, 0), dtype=np.float32)
+        self._row = 0
+
+    def of(self, step: Any) -> Scores:
+        self._row += 1
+        if step.logits.shape:
+            self._table, self._row = _on_cpu(step.logits), 0
+        row: Scores = self._table[self._row]
+        return row
+
+
+def _on_cpu(values: Any) -> Scores:
+    """A tensor of the library as an array that outlives it."""
+    if values.dtype != ctranslate2.DataType.float32:
+        values = values.to(ctranslate2.DataType.float32)
+    if values.device != "cpu":
+        values = values.to_device(ctranslate2.Device.cpu)
+    return np.array(values)

@@ -26,7 +26,8 @@ def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -
     """
     device, index = _device(settings)
     source, target = read_vocabularies(folder.path, folder.kind)
-    tables = Tables(vocabulary, source, target)
+    # Marian's <pad> has an embedding of zeros and no bias; CTranslate2's converter leaves it out.
+    tables = Tables(vocabulary, source, target, "<pad>" if folder.model_type == "marian" else None)
     workers = settings.workers or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
     try:
         library = _open(folder, settings, device, index, workers)

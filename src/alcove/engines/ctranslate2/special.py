@@ -16,11 +16,13 @@ class SpecialTokens:
     ends: tuple[int, ...]
     """The library's ids that end an output."""
     start: int | None
-    """The tokenizer's id of the decoder's first token, where the folder names it."""
+    """The tokenizer's id of the decoder's first token, where the model has one."""
     start_is_prefix: bool
     """Whether the library has no start token of its own for the decoder and takes the prefix's first for it."""
     start_is_end: bool
     """Whether the decoder starts from a token that also ends an output (BART, M2M100)."""
+    framing: frozenset[str]
+    """Tokens that are no content of a source to the library."""
     added_bos: str | None
     """A token that the library itself puts before the source, as the tokenizer has done already."""
     added_eos: str | None
@@ -33,6 +35,10 @@ class SpecialTokens:
         if self.added_eos is not None and tokens[-1:] == [self.added_eos]:
             tokens = tokens[:-1]
         return tokens
+
+    def are_all(self, source: list[str]) -> bool:
+        """Whether a source has no content."""
+        return self.framing.issuperset(source)
 
 
 def special_tokens(folder: ModelFolder, tables: Tables, target: list[str]) -> SpecialTokens:
@@ -49,12 +55,14 @@ def special_tokens(folder: ModelFolder, tables: Tables, target: list[str]) -> Sp
     if start is None and first in numbers:
         start = tables.target.tokenizer_id_of(first)
     seq2seq = folder.kind == "seq2seq"
+    bos = config.get("bos_token", "<s>")
     return SpecialTokens(
         ends=tuple(dict.fromkeys(ends)),
         start=start if seq2seq else None,
         start_is_prefix=seq2seq and first is None,
         # Marian's start token stands for a vector of zeros, whatever its name
         start_is_end=seq2seq and folder.model_type != "marian" and numbers.get(first) in ends,
-        added_bos=config.get("bos_token", "<s>") if config.get("add_source_bos") else None,
+        framing=frozenset({bos, eos}),
+        added_bos=bos if config.get("add_source_bos") else None,
         added_eos=eos if config.get("add_source_eos") else None,
     )

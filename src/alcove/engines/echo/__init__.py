@@ -10,9 +10,17 @@ from typing import Any
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import BatchSink, Capabilities
 from alcove.errors import ConfigurationError
-from alcove.runs import Run, Step
+from alcove.runs import FinishReason, Run, Step, TokenLogprob
 
 _CERTAIN = "each token has probability 1"
+_AGAIN = "the prompt begins again"
+_OPTIONS = {
+    **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "typical_p", "seed"), _CERTAIN),
+    **dict.fromkeys(("presence_penalty", "frequency_penalty", "logit_bias"), f"{_CERTAIN}, whatever is added"),
+    **dict.fromkeys(("min_new_tokens", "ignore_eos"), _AGAIN),
+    "stop_token_ids": "delivered",
+    **dict.fromkeys(("logprobs", "prompt_logprobs"), f"0: {_CERTAIN}"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,7 @@ class EchoOptions:
 class EchoEngine:
     """Implements `BatchEngine`; a batch makes one token a row and step, as real engines do."""
 
-    capabilities = Capabilities(engine="echo", options=dict.fromkeys(("temperature", "top_p", "top_k"), _CERTAIN))
+    capabilities = Capabilities(engine="echo", options=_OPTIONS)
 
     def __init__(self, options: EchoOptions) -> None:
         self._options = options
@@ -43,7 +51,7 @@ class EchoEngine:
         """All runs may share a batch."""
         return None
 
-    def run(self, runs: Sequence[Run], sink: BatchSink) -> None:
+    def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         """Echo each run's tokens, up to its limit."""
         live = list(runs)
         position = 0
@@ -54,17 +62,43 @@ class EchoEngine:
                 time.sleep(self._options.delay_s)
             live = [run for run in live if not self._ended(run, position, sink)]
             position += 1
+        return ()
 
     def close(self) -> None:
         """Nothing to release."""
 
     @staticmethod
     def _ended(run: Run, position: int, sink: BatchSink) -> bool:
-        if position == len(run.tokens):
-            sink(Step(run=run.id, finish="stop"))
+        scores = _scores(run) if position == 0 else ()
+        if run.max_new_tokens == 0:
+            sink(Step(run=run.id, prompt_logprobs=scores, finish="length"))
             return True
-        last = position + 1 == run.max_new_tokens
-        return sink(Step(run=run.id, tokens=(run.tokens[position],), finish="length" if last else None)) or last
+        may_end = position >= (run.options.min_new_tokens or 0) and not run.options.ignore_eos
+        if position >= len(run.tokens) and may_end:
+            end = () if run.logprobs is None else (TokenLogprob(0.0),)
+            sink(Step(run=run.id, logprobs=end, prompt_logprobs=scores, finish="stop"))
+            return True
+        token = run.tokens[position % len(run.tokens)]
+        finish: FinishReason | None = "length" if position + 1 == run.max_new_tokens else None
+        if token in (run.options.stop_token_ids or ()) and position + 1 > (run.options.min_new_tokens or 0):
+            finish = "stop"
+        known = () if run.logprobs is None else (_certain(token, run.logprobs),)
+        left = sink(Step(run=run.id, tokens=(token,), logprobs=known, prompt_logprobs=scores, finish=finish))
+        return left or finish is not None
+
+
+def _certain(token: int, top: int) -> TokenLogprob:
+    return TokenLogprob(0.0, ((token, 0.0),)[:top])
+
+
+def _scores(run: Run) -> tuple[TokenLogprob | None, ...]:
+    """What was given is certain, too; nothing stands before a prompt's first token."""
+    top = run.prompt_logprobs
+    if top is None:
+        return ()
+    if run.prefix:
+        return tuple(_certain(token, top) for token in run.prefix)
+    return (None, *(_certain(token, top) for token in run.tokens[1:]))
 
 
 def load(settings: ModelSettings) -> EchoEngine:

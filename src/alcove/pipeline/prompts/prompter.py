@@ -3,9 +3,11 @@
 In go messages or a prompt's text, out comes `Prepared`. Made once a model by `pipeline/model.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from alcove.config.settings import ModelSettings
 from alcove.errors import ConfigurationError, InvalidRequest, ModelLoadError
@@ -13,7 +15,7 @@ from alcove.jobs import Message
 from alcove.pipeline.prompts import languagemodels
 from alcove.pipeline.prompts.prepared import Prepared
 from alcove.pipeline.prompts.template import ChatTemplate
-from alcove.pipeline.prompts.transcript import plain
+from alcove.pipeline.prompts.transcript import history, plain
 from alcove.pipeline.tokenizer import Tokenizer
 from alcove.pipeline.tokenizers.files import TokenizerFiles
 from alcove.store.folder import ModelFolder
@@ -25,17 +27,61 @@ class Prompter:
     def __init__(self, folder: ModelFolder, settings: ModelSettings, tokenizer: Tokenizer) -> None:
         """Raises `ConfigurationError` for a template of the settings that cannot be used, `ModelLoadError` for one of
         the folder."""
+        self._causal = folder.kind == "causal"
         self._profile = settings.prompt.profile
         self._format = settings.prompt.format or _INSTRUCTION
         self._template = None if self._profile else _template(folder, settings, tokenizer.files)
 
-    def chat(self, messages: Sequence[Message]) -> Prepared:
-        """A chat, ready for the assistant's answer. Raises `InvalidRequest`."""
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+        add_generation_prompt: bool = True,
+        continue_final: bool = False,
+    ) -> Prepared:
+        """A chat, ready for the assistant's answer. Raises `InvalidRequest`.
+
+        With `continue_final` the answer goes on from the last message: behind a causal model's prompt; for an
+        encoder-decoder the message is what the decoder begins with, and the chat before it the source.
+        """
         if not messages:
             raise InvalidRequest("A chat needs at least one message.", param="messages")
+        if variables and not self._template:
+            raise InvalidRequest(
+                "'chat_template_kwargs': this model's chats go through no template.", param="chat_template_kwargs"
+            )
+        if continue_final and not (self._template and self._causal):
+            return self._continued(messages, variables)
         if self._template:
-            return Prepared(text=self._template.render(messages), special=False)
-        return self._formatted(languagemodels.chat(messages) if self._profile else Prepared(text=plain(messages)))
+            text = self._template.render(
+                messages,
+                variables=variables,
+                add_generation_prompt=add_generation_prompt,
+                continue_final=continue_final,
+            )
+            return Prepared(text=text, special=False)
+        if not self._profile:
+            return self._formatted(Prepared(text=plain(messages, open_end=add_generation_prompt)))
+        if not add_generation_prompt:
+            raise InvalidRequest(
+                "'add_generation_prompt': the prompt profile of this model always ends where the assistant begins.",
+                param="add_generation_prompt",
+            )
+        return self._formatted(languagemodels.chat(messages))
+
+    def _continued(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> Prepared:
+        """A chat that ends in the middle of the assistant's answer, where no template can write it so."""
+        *before, last = messages
+        if last.role != "assistant":
+            raise InvalidRequest(
+                "'continue_final_message': the last message should be the assistant's.", param="continue_final_message"
+            )
+        if self._causal and not self._profile:
+            return self._formatted(Prepared(text=f"{history(before)} {last.content}"))
+        prepared = self.chat(before, variables=variables)
+        prefix = last.content if prepared.prefix is None else f"{prepared.prefix} {last.content}"
+        return replace(prepared, prefix=prefix or None)
 
     def completion(self, text: str) -> Prepared:
         """A prompt of the completions endpoint."""

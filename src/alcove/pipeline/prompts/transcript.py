@@ -14,21 +14,28 @@ ANSWER = "Assistant:"
 _LABELS = {"system": "System:", "developer": "System:", "user": "Question:", "assistant": ANSWER}
 
 
-def plain(messages: Sequence[Message]) -> str:
+def plain(messages: Sequence[Message], *, open_end: bool = True) -> str:
     """A lone question is sent as it is, behind the system texts if there are any; a chat with history becomes a
-    transcript. Raises `InvalidRequest`."""
+    transcript, with the answer's label behind it where the end is open. Raises `InvalidRequest`."""
     check(messages)
     system = [message.content for message in messages if is_system(message)]
     turns = [message for message in messages if not is_system(message)]
     if len(turns) == 1:
         return "\n\n".join([*system, turns[0].content])
+    return transcript(messages, open_end=open_end)
+
+
+def history(messages: Sequence[Message]) -> str:
+    """A transcript, however short. Raises `InvalidRequest`."""
+    check(messages)
     return transcript(messages)
 
 
-def transcript(messages: Sequence[Message]) -> str:
+def transcript(messages: Sequence[Message], *, open_end: bool = True) -> str:
     """Labelled turns with a blank line between, ready for an answer; a system text at the front has no label."""
     turns = [f"{_LABELS[message.role]} {message.content}" for message in messages]
-    return "\n\n".join([*turns, ANSWER]).removeprefix("System:").lstrip()
+    end = [ANSWER] if open_end else []
+    return "\n\n".join([*turns, *end]).removeprefix("System:").lstrip()
 
 
 def is_system(message: Message) -> bool:

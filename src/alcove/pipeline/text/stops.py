@@ -11,21 +11,29 @@ from alcove.pipeline.text.machines import unfinished
 class StopStrings:
     """The stop string that is complete first wins, of several that end there the longest."""
 
-    def __init__(self, stops: Iterable[str]) -> None:
+    def __init__(self, stops: Iterable[str], *, keep: bool = False) -> None:
+        """`keep` leaves the stop string in the text, as its end."""
         self._stops = tuple(filter(None, stops))
+        self._keep = keep
         self._held = ""
-        self.stopped = False
-        """Whether a stop string was found; all later text is dropped."""
+        self.found: str | None = None
+        """The stop string that was found; all later text is dropped."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return self.found is not None
 
     def feed(self, text: str) -> str:
         """Take further text; returns it up to a stop string, or up to what may become one."""
         if self.stopped:
             return ""
         text = self._held + text
-        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            self.stopped, self._held = True, ""
-            return text[: min(found)[1]]
+            end, at, self.found = min(found)
+            self._held = ""
+            return text[: end if self._keep else at]
         certain = len(text) - unfinished(text, self._stops)
         self._held = text[certain:]
         return text[:certain]

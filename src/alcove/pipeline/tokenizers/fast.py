@@ -17,6 +17,7 @@ from alcove.pipeline.text.detokenize import ByteDetokenizer, Detokenizer, Window
 from alcove.pipeline.tokenizers.decoding import Decoding, Through
 from alcove.pipeline.tokenizers.files import TokenizerFiles
 from alcove.pipeline.tokenizers.input import unicode_text
+from alcove.pipeline.tokenizers.token_bytes import TokenBytes
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -45,6 +46,13 @@ class FastTokenizer:
         self._decoders = _decoder_types(json.loads(tokenizer.decoder.__getstate__())) if tokenizer.decoder else ()
         falls_back = "ByteFallback" in self._decoders
         self._byte_ids = frozenset(i for i, token in enumerate(strings) if falls_back and _BYTE.fullmatch(token or ""))
+        self._token_bytes = TokenBytes(
+            self._raw,
+            self.target_tokens,
+            whole=self.special_ids,
+            bytes_of=self._bytes_of if self._decoders == ("ByteLevel",) else None,
+            byte_ids=self._byte_ids,
+        )
 
     def encode(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Ids of a text, with the tokens around it that the tokenizer's own post-processor adds."""
@@ -60,31 +68,32 @@ class FastTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=skip)
         return clean_up(text) if self._clean_up else text
 
-    def stream(self) -> Detokenizer:
+    def stream(self, *, skip_special: bool | None = None) -> Detokenizer:
         """A machine from ids to text that gives what `decode` gives."""
+        skip = self._skip_special if skip_special is None else skip_special
         detokenizer: Detokenizer
         if self._decoders == ("ByteLevel",):
-            detokenizer = ByteDetokenizer(self._bytes_of)
+            detokenizer = ByteDetokenizer(lambda i: b"" if self._hidden(i, skip) else self._bytes_of(i))
         else:
-            detokenizer = WindowDetokenizer(
-                self._raw, skips=lambda i: self._shown(i) is None, open_ended=self._byte_ids
-            )
+            detokenizer = WindowDetokenizer(self._raw, skips=lambda i: self._hidden(i, skip), open_ended=self._byte_ids)
         return Through(detokenizer, CleanUp()) if self._clean_up else detokenizer
+
+    def token_bytes(self, token: int) -> bytes:
+        """What an id alone stands for within a text."""
+        return self._token_bytes(token)
 
     def _raw(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
         return text
 
-    def _shown(self, token: int) -> str | None:
-        """The token's string, None when texts do not show it."""
-        if not 0 <= token < len(self.target_tokens) or (self._skip_special and token in self.special_ids):
-            return None
-        return self.target_tokens[token]
+    def _hidden(self, token: int, skip_special: bool) -> bool:
+        """Whether texts do not show the token."""
+        known = 0 <= token < len(self.target_tokens) and self.target_tokens[token] is not None
+        return not known or (skip_special and token in self.special_ids)
 
     def _bytes_of(self, token: int) -> bytes:
-        string = self._shown(token)
-        if string is None:
-            return b""
+        """A token of a byte-level vocabulary."""
+        string = self.target_tokens[token] or ""
         try:
             return bytes(map(_BYTES.__getitem__, string))
         except KeyError:

@@ -19,6 +19,7 @@ from alcove.pipeline.text.strip import Strip
 from alcove.pipeline.tokenizers.decoding import Decoding, Through
 from alcove.pipeline.tokenizers.files import TokenizerFiles
 from alcove.pipeline.tokenizers.input import unicode_text
+from alcove.pipeline.tokenizers.token_bytes import TokenBytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class PieceTokenizer:
         self.bos_id, self.eos_id, self.pad_id = (
             target.ids.get(files.special_text(name) or "") for name in ("bos_token", "eos_token", "pad_token")
         )
+        self._token_bytes = TokenBytes(self._raw, self.target_tokens, whole=self.special_ids)
 
     def encode(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Ids of a source text."""
@@ -88,11 +90,16 @@ class PieceTokenizer:
         text = self._raw([i for i in ids if not (skip and i in self.special_ids)]).strip()
         return clean_up(text) if self._decoding.clean_up else text
 
-    def stream(self) -> Detokenizer:
+    def stream(self, *, skip_special: bool | None = None) -> Detokenizer:
         """A machine from ids to text that gives what `decode` gives."""
-        skipped = self.special_ids if self._decoding.skip_special else frozenset()
+        skip = self._decoding.skip_special if skip_special is None else skip_special
+        skipped = self.special_ids if skip else frozenset()
         stripped = Through(WindowDetokenizer(self._raw, skips=skipped.__contains__), Strip())
         return Through(stripped, CleanUp()) if self._decoding.clean_up else stripped
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a target id alone stands for within a text."""
+        return self._token_bytes(token)
 
     def _ids(self, text: str, side: Side) -> tuple[int, ...]:
         return tuple(side.ids.get(token, self._unknown) for token in self._tokens(unicode_text(text), side))

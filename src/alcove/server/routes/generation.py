@@ -35,7 +35,8 @@ async def create_chat_completion(request: Request, state: Served) -> Response:
     model = state.models.get(wire.model)
     events = model.answer(chat_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
-    return Answer(events, ChatRenderer(model.name, wire.n), stream=wire.stream, include_usage=usage)
+    renderer = ChatRenderer(model.name, wire.n, logprobs=wire.logprobs, token_ids=wire.return_token_ids)
+    return Answer(events, renderer, stream=wire.stream, include_usage=usage)
 
 
 async def _complete(request: Request, state: State, engine: str | None) -> Response:
@@ -43,4 +44,7 @@ async def _complete(request: Request, state: State, engine: str | None) -> Respo
     model = state.models.get(engine or wire.model)
     events = model.answer(completion_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
-    return Answer(events, CompletionRenderer(model.name, wire.n), stream=wire.stream, include_usage=usage)
+    renderer = CompletionRenderer(
+        model.name, wire.n, logprobs=wire.logprobs is not None, token_ids=wire.return_token_ids
+    )
+    return Answer(events, renderer, stream=wire.stream, include_usage=usage)

@@ -20,7 +20,9 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
 
     def load_model(self, model_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
         """The model, its configuration made to say what the loaders ask it."""
-        model = super().load_model(model_class, model_name_or_path, **kwargs)
+        # What is not quantized stays in the type of the weights, and processors lack float16: CTranslate2 would warn at
+        # each load. Asking for float16 or bfloat16 still gives just that.
+        model = super().load_model(model_class, model_name_or_path, **kwargs).float()
         if (reason := why_not_config(model.config)) is not None:
             raise NotImplementedError(reason)
         self._context = repairs.context_of(model.config)

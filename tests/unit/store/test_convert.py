@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import ctranslate2
 import pytest
 import transformers
 
@@ -131,3 +132,16 @@ def test_the_extra_to_install_is_named(zoo: Zoo, tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, library, None)
     message = refusal(source, tmp_path / "made")
     assert message == f"{library} is needed to convert {source}: pip install 'alcove[convert]'"
+
+
+def test_float16_weights_make_an_int8_model_that_a_processor_can_run(
+    zoo: Zoo, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """CTranslate2 writes a warning about `int8_float16` at each load otherwise."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(zoo("gpt2")).half()
+    shutil.copytree(zoo("gpt2"), tmp_path / "half")
+    model.save_pretrained(tmp_path / "half")
+    convert(tmp_path / "half", tmp_path / "made", "int8")
+    capfd.readouterr()
+    ctranslate2.Generator(str(tmp_path / "made"), device="cpu")
+    assert "float16" not in capfd.readouterr().err

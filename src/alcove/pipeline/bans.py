@@ -6,6 +6,7 @@ Called by `pipeline/prepare.py`.
 from collections.abc import Iterable
 
 from alcove.errors import InvalidRequest
+from alcove.pipeline.known_ids import check_known
 from alcove.pipeline.tokenizer import Tokenizer
 from alcove.runs import Options
 
@@ -33,10 +34,4 @@ def check_ids(options: Options, size: int) -> None:
         "bad_words_ids": (token for word in options.bad_words_ids or () for token in word),
     }
     for name, ids in named.items():
-        for token in ids:
-            if not 0 <= token < size:
-                raise InvalidRequest(
-                    f"'{name}': token id {token} is not in the vocabulary, which has {size} tokens.",
-                    param=name,
-                    code="invalid_value",
-                )
+        check_known(name, ids, range(size))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from alcove.config.settings import ModelSettings
 from alcove.errors import InvalidRequest
 from alcove.jobs import Chat, Job, TokenIds
+from alcove.pipeline.known_ids import check_known
 from alcove.pipeline.limits import Limits
 from alcove.pipeline.prompts.prepared import Prepared
 from alcove.pipeline.prompts.prompter import Prompter
@@ -141,14 +142,7 @@ class Encoder:
             )
         if isinstance(prefix, str):
             return self._tokenizer.encode_target(prefix)
-        size = len(self._tokenizer.target_tokens)
-        for token in prefix:
-            if not 0 <= token < size:
-                raise InvalidRequest(
-                    f"'decoder_prefix': token id {token} is not in the vocabulary, which has {size} tokens.",
-                    param="decoder_prefix",
-                    code="invalid_value",
-                )
+        check_known("decoder_prefix", prefix, range(len(self._tokenizer.target_tokens)))
         return prefix
 
     def _check_ids(self, tokens: tuple[int, ...], job: Job) -> None:
@@ -158,14 +152,7 @@ class Encoder:
             written["target_lang"] = job.target_lang
         for field in [field for field, language in written.items() if language is not None]:
             raise InvalidRequest(f"'{field}' has no effect on a prompt of token ids: put its token there.", param=field)
-        known = self._tokenizer.source_tokens
-        for token in tokens:
-            if not 0 <= token < len(known) or known[token] is None:
-                raise InvalidRequest(
-                    f"'{job.param}': token id {token} is not in the vocabulary, which has {len(known)} tokens.",
-                    param=job.param,
-                    code="invalid_value",
-                )
+        check_known(job.param, tokens, self._tokenizer.source_tokens)
 
     def _first_token(self, job: Job) -> int | None:
         """The token that every output must begin with: the target language, or what the model's defaults force."""

@@ -15,6 +15,7 @@ from alcove.pipeline.bans import bad_word_ids, check_ids
 from alcove.pipeline.best_of import BestOf
 from alcove.pipeline.budget import Budget
 from alcove.pipeline.encode import Encoded, Encoder
+from alcove.pipeline.known_ids import check_known
 from alcove.pipeline.limits import limits_of
 from alcove.pipeline.options import model_options, require, run_options
 from alcove.pipeline.output import Form, Output
@@ -72,14 +73,7 @@ class Preparer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ids, special tokens included. Raises `InvalidRequest` for an id that there is not."""
-        size = len(self._tokenizer.target_tokens)
-        for token in tokens:
-            if not 0 <= token < size:
-                raise InvalidRequest(
-                    f"'tokens': token id {token} is not in the vocabulary, which has {size} tokens.",
-                    param="tokens",
-                    code="invalid_value",
-                )
+        check_known("tokens", tokens, range(len(self._tokenizer.target_tokens)))
         return self._tokenizer.decode(tokens, skip_special=False)
 
     def token_strings(self, tokens: Sequence[int]) -> list[str]:

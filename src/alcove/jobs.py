@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from alcove.runs import FinishReason, Options
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -108,8 +110,7 @@ class TokenText:
     """How many characters of the output's text, an echoed prompt included, stand before it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """News of one output of one job."""
 
     job: int

@@ -3,69 +3,74 @@
 Labels come from configured model names only, so that no client can grow the number of series.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 
-@dataclass(slots=True)
-class _Tokens:
-    calls: int = 0
-    prompt: int = 0
-    completion: int = 0
+class ModelCounts:
+    """The counters of one model, found once: they are written for every piece of every answer."""
+
+    def __init__(self, requests: Counter, prompt: Counter, completion: Counter) -> None:
+        self.calls = 0
+        self.prompt = 0
+        self.completion = 0
+        self._requests, self._prompt, self._completion = requests, prompt, completion
+
+    def request(self) -> None:
+        """A request was accepted by the model."""
+        self.calls += 1
+        self._requests.inc()
+
+    def tokens(self, prompt: int, completion: int) -> None:
+        """Tokens that a piece of an answer accounts for."""
+        if prompt:
+            self.prompt += prompt
+            self._prompt.inc(prompt)
+        self.completion += completion
+        self._completion.inc(completion)
 
     def as_json(self) -> dict[str, int]:
-        return {
-            "total_prompt_tokens": self.prompt,
-            "total_completion_tokens": self.completion,
-            "total_total_tokens": self.prompt + self.completion,
-        }
+        """In the keys of transformers-openai-api."""
+        return _totals(self.prompt, self.completion)
 
 
-@dataclass(slots=True)
+def _totals(prompt: int, completion: int) -> dict[str, int]:
+    return {
+        "total_prompt_tokens": prompt,
+        "total_completion_tokens": completion,
+        "total_total_tokens": prompt + completion,
+    }
+
+
 class Metrics:
     """Counters of one server. Written on the event loop only."""
 
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    _models: dict[str, _Tokens] = field(default_factory=dict)
-    _requests: Counter = field(init=False)
-    _prompt_tokens: Counter = field(init=False)
-    _completion_tokens: Counter = field(init=False)
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._models: dict[str, ModelCounts] = {}
+        self._requests = self._counter("alcove:requests", "Requests that reached a model.")
+        self._prompt = self._counter("alcove:prompt_tokens", "Prompt tokens taken.")
+        self._completion = self._counter("alcove:generation_tokens", "Completion tokens answered.")
 
-    def __post_init__(self) -> None:
-        label = ["model_name"]
-        self._requests = Counter("alcove:requests", "Requests that reached a model.", label, registry=self.registry)
-        self._prompt_tokens = Counter("alcove:prompt_tokens", "Prompt tokens taken.", label, registry=self.registry)
-        self._completion_tokens = Counter(
-            "alcove:generation_tokens", "Completion tokens answered.", label, registry=self.registry
-        )
-
-    def count_request(self, model: str) -> None:
-        """A request was accepted by this model."""
-        self._tokens(model).calls += 1
-        self._requests.labels(model).inc()
-
-    def count_tokens(self, model: str, *, prompt: int, completion: int) -> None:
-        """Tokens that an answer of this model accounts for."""
-        tokens = self._tokens(model)
-        tokens.prompt += prompt
-        tokens.completion += completion
-        self._prompt_tokens.labels(model).inc(prompt)
-        self._completion_tokens.labels(model).inc(completion)
+    def of(self, model: str) -> ModelCounts:
+        """The counters of this model."""
+        if model not in self._models:
+            counters = (counter.labels(model) for counter in (self._requests, self._prompt, self._completion))
+            self._models[model] = ModelCounts(*counters)
+        return self._models[model]
 
     def as_json(self) -> dict[str, Any]:
         """Totals and a row a model, in the keys of transformers-openai-api's `/v1/metrics`."""
-        total = _Tokens(
-            prompt=sum(tokens.prompt for tokens in self._models.values()),
-            completion=sum(tokens.completion for tokens in self._models.values()),
+        called = {name: counts for name, counts in self._models.items() if counts.calls}
+        total = _totals(
+            sum(counts.prompt for counts in called.values()), sum(counts.completion for counts in called.values())
         )
-        models = {name: {**tokens.as_json(), "calls": tokens.calls} for name, tokens in self._models.items()}
-        return {**total.as_json(), "model_metrics": models}
+        return {**total, "model_metrics": {name: {**c.as_json(), "calls": c.calls} for name, c in called.items()}}
 
     def as_text(self) -> bytes:
         """Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def _tokens(self, model: str) -> _Tokens:
-        return self._models.setdefault(model, _Tokens())
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return Counter(name, meaning, ["model_name"], registry=self.registry)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+import msgspec
+
 FinishReason = Literal["stop", "length"]
 """Why an output ended: `stop`, the model ended it (or a stop string was found); `length`, its limit was reached."""
 
@@ -149,8 +151,7 @@ class TokenLogprob:
     """The most probable tokens in its place, best first: id and log-probability."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """News of one output of a run. Each output ends with exactly one step that has a `finish`; a run that fails
     ends with one step that has an `error` instead, for all its outputs."""
 

@@ -89,7 +89,10 @@ class Collected:
         """Size of each batch that was run."""
         self._leave_after = leave_after or {}
 
-    def __call__(self, step: Step) -> bool:
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def add(self, step: Step) -> bool:
         steps = self.steps.setdefault((step.run, step.output), [])
         assert not steps or steps[-1].finish is None
         steps.append(step)

@@ -61,14 +61,23 @@ def test_greedy_is_that_of_generate_alone_and_batched(opened: Open, name: str) -
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_causal_rows_of_equal_length_share_a_batch(opened: Open, name: str) -> None:
+def test_causal_rows_of_any_length_share_a_batch(opened: Open, name: str) -> None:
+    """What longer prompts have beyond the shortest goes through the library's steps, while shorter ones answer."""
     model = opened(name)
     tokens = model.reference.encode(PROMPTS[1])
-    runs = [replace(model.run_for("", 10 + 5 * n), tokens=tokens[n : n + 9]) for n in range(4)]
+    runs = [replace(model.run_for("", 10 + 5 * n), tokens=tokens[: 2 + 3 * n]) for n in range(4)]
     assert len({model.engine.batch_key(run) for run in runs}) == 1
-    assert_right(model, runs, run_all(model.engine, runs))
-    longer = replace(runs[0], tokens=tokens[:10])
-    assert model.engine.batch_key(longer) != model.engine.batch_key(runs[0])
+    for order in (runs, runs[::-1]):
+        assert_right(model, order, run_all(model.engine, order))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_causal_rows_whose_logits_are_read_are_of_one_length(opened: Open, name: str) -> None:
+    """The library tells of a row's logits only from its own first token on, but gives those of all rows."""
+    model = opened(name)
+    tokens = model.reference.encode(PROMPTS[1])
+    one, longer = (replace(model.run_for("", 10, logprobs=2), tokens=tokens[:length]) for length in (9, 10))
+    assert model.engine.batch_key(one) != model.engine.batch_key(longer)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])

@@ -25,6 +25,7 @@ from alcove.store.convert import convert
 from alcove.store.folder import ModelFolder
 from alcove.store.recognise import recognise
 
+from ..sinks import Sink
 from ..zoo.text import PROMPTS, sentences
 from .reference import TIE, Answer, Reference
 
@@ -94,7 +95,7 @@ class Opened:
             key = self.engine.batch_key(waiting[0])
             batch = [run for run in waiting if self.engine.batch_key(run) == key]
             rest = [run for run in waiting if run not in batch]
-            waiting = [*self.engine.run(batch, sink), *rest]
+            waiting = [*self.engine.run(batch, Sink(sink)), *rest]
         return steps
 
 

@@ -7,10 +7,10 @@ from alcove.metrics import Metrics
 
 def test_json_and_prometheus_tell_the_same() -> None:
     metrics = Metrics()
-    metrics.count_request("a")
-    metrics.count_tokens("a", prompt=3, completion=4)
-    metrics.count_request("b")
-    metrics.count_tokens("b", prompt=1, completion=0)
+    metrics.of("a").request()
+    metrics.of("a").tokens(3, 4)
+    metrics.of("b").request()
+    metrics.of("b").tokens(1, 0)
     body = metrics.as_json()
     assert (body["total_prompt_tokens"], body["total_completion_tokens"], body["total_total_tokens"]) == (4, 4, 8)
     assert body["model_metrics"]["a"] == {

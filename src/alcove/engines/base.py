@@ -10,11 +10,30 @@ from typing import Any, Protocol
 
 from alcove.runs import Run, Step
 
-Sink = Callable[[Step], None]
-"""Takes the steps of a run. May be called from any thread; never blocks, never raises."""
+Sink = Callable[[Sequence[Step]], None]
+"""Takes steps of any runs, in the order in which they were made. May be called from any thread; never blocks, never
+raises. What is handed over in one call reaches the event loop in one hop: give it the news of all rows at once."""
 
-BatchSink = Callable[[Step], bool]
-"""The same for a closed batch; True says that nobody wants more of this run, so that its row may end."""
+
+class BatchSink(Protocol):
+    """Takes the steps of a closed batch's runs."""
+
+    def add(self, step: Step) -> bool:
+        """Take a step in; True says that nobody wants more of its run, so that its row may end."""
+
+    def flush(self) -> None:
+        """Hand on what has been added: to be called when all rows have made their step."""
+
+
+class Nobody:
+    """A `BatchSink` for a trial: wants nothing."""
+
+    def add(self, step: Step) -> bool:
+        """True: the row may end."""
+        return True
+
+    def flush(self) -> None:
+        """Nothing has been kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +87,10 @@ class BatchEngine(Protocol):
     def workers(self) -> int:
         """How many batches may run at the same time, each in a thread of its own."""
 
+    @property
+    def cores(self) -> int:
+        """How many of the processor's cores a running batch keeps busy; 0 where another device works."""
+
     def check(self, run: Run) -> None:
         """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go
         together. Called before the run is submitted, in the caller's thread; quick.
@@ -78,9 +101,18 @@ class BatchEngine(Protocol):
     def batch_key(self, run: Run) -> Hashable:
         """Runs with equal keys may share a batch."""
 
+    def length(self, run: Run) -> int:
+        """The run's length in the sense that runs of about equal ones go best together: tokens that are read before
+        the first is made."""
+
+    def cost(self, runs: Sequence[Run]) -> float:
+        """About how long a batch of these runs would take, in any unit that is the same for all of this engine's
+        batches. The batcher puts together what costs least a run."""
+
     def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         """Run these, in the calling thread; each ends, or comes back with a longer `made` to go on in a later batch,
-        in turns with those that have not begun. When it raises, the caller fails what has not ended."""
+        in turns with those that have not begun. What is left in the sink is handed on when it returns. When it
+        raises, the caller fails what has not ended."""
 
     def close(self) -> None:
         """Release the model; no batch is running any more."""

@@ -1,7 +1,8 @@
 """`best_of`: of the samples of one prompt the best by mean log-probability. Used by `pipeline/model.py`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from alcove.jobs import Event
 from alcove.pipeline.output import Output

@@ -6,7 +6,7 @@ and the steps that come back become text. Made by `pipeline/pool.py`, used by th
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from alcove.config.settings import ModelSettings
@@ -16,6 +16,7 @@ from alcove.errors import EngineFailure
 from alcove.jobs import Event, Job
 from alcove.metrics import Metrics
 from alcove.pipeline.batcher import Batcher
+from alcove.pipeline.cores import Cores
 from alcove.pipeline.mailbox import Mailbox
 from alcove.pipeline.output import Output
 from alcove.pipeline.prepare import Plan, Preparer
@@ -38,10 +39,12 @@ class Model:
         self._engine = engine
         self._preparer = preparer
         self._mailbox = mailbox
-        self._metrics = metrics
+        self._counts = metrics.of(settings.name)
 
     @classmethod
-    def load(cls, settings: ModelSettings, home: Path, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> "Model":
+    def load(
+        cls, settings: ModelSettings, home: Path, metrics: Metrics, cores: Cores, loop: asyncio.AbstractEventLoop
+    ) -> "Model":
         """Read the model from disk, pulled ones from `home`. Blocks; raises `ModelLoadError` or `ConfigurationError`.
         Answers will be awaited on `loop`."""
         folder = recognise(find(settings.source, settings.revision, settings.engine, home), settings.task)
@@ -49,29 +52,32 @@ class Model:
         engine = open_engine(folder, settings, Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens))
         batcher = Batcher(
             engine,
+            cores,
             max_queue=settings.max_queue,
             max_batch_size=settings.max_batch_size,
             max_batch_tokens=settings.max_batch_tokens,
         )
         return cls(settings, batcher, Preparer(folder, settings, tokenizer, batcher), Mailbox(loop), metrics)
 
-    async def answer(self, jobs: Sequence[Job]) -> AsyncGenerator[Event, None]:
-        """The events of these jobs, as they come; ends when all outputs have ended.
+    async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
+        """The events of these jobs, as they come, those that came together at once; ends when all outputs have ended.
+        Whom only the ends concern lets news gather for `gather_s` seconds.
 
         Raises `InvalidRequest` or `Overloaded` before the first event, and `EngineFailure` at any time. Closing the
         generator cancels what still runs.
         """
-        plans = await asyncio.to_thread(self._preparer.prepare, jobs)
+        loop = asyncio.get_running_loop()
+        plans = await loop.run_in_executor(None, self._preparer.prepare, jobs)
         running = {plan.run.id: plan for plan in plans}
-        reader = self._mailbox.open(running)
+        reader = self._mailbox.open(running, gather_s)
         try:
             self._engine.submit([plan.run for plan in plans], self._mailbox.put)
-            self._metrics.count_request(self.name)
+            self._counts.request()
             while running:
                 steps = await reader.take()
-                for event in _events(steps, running):
-                    self._metrics.count_tokens(self.name, prompt=event.prompt_tokens, completion=event.tokens)
-                    yield event
+                if events := _events(steps, running):
+                    self._counts.tokens(sum(e.prompt_tokens for e in events), sum(e.tokens for e in events))
+                    yield events
                 if failed := next((step for step in steps if step.error is not None), None):
                     raise EngineFailure(f"run {failed.run} failed: {failed.error}")
                 for run_id in [run_id for run_id, plan in running.items() if plan.ended]:
@@ -104,8 +110,8 @@ class Model:
         self._engine.close()
 
 
-def _events(steps: Iterable[Step], running: Mapping[str, Plan]) -> Iterator[Event]:
-    """Hand steps to their outputs; gives an event of each output that has news."""
+def _events(steps: Iterable[Step], running: Mapping[str, Plan]) -> list[Event]:
+    """Hand steps to their outputs; an event of each output that has news."""
     touched: dict[Output, Plan] = {}
     for step in steps:
         plan = running.get(step.run)
@@ -118,8 +124,7 @@ def _events(steps: Iterable[Step], running: Mapping[str, Plan]) -> Iterator[Even
         if output.finish is None:
             output.take(step)
             touched[output] = plan
+    events: list[Event] = []
     for output, plan in touched.items():
-        if plan.best_of is None:
-            yield output.event()
-        else:
-            yield from plan.best_of.events()
+        events += [output.event()] if plan.best_of is None else plan.best_of.events()
+    return events

@@ -3,11 +3,13 @@
 import asyncio
 import difflib
 import logging
+import os
 from collections.abc import Iterable, Iterator
 
 from alcove.config.settings import Settings
 from alcove.errors import ModelNotFound
 from alcove.metrics import Metrics
+from alcove.pipeline.cores import Cores
 from alcove.pipeline.model import Model
 
 logger = logging.getLogger(__name__)
@@ -28,9 +30,10 @@ class Pool:
         be loaded, after the others are released."""
         models: list[Model] = []
         loop = asyncio.get_running_loop()
+        cores = Cores(len(os.sched_getaffinity(0)))
         try:
             for wanted in settings.models:
-                models.append(await asyncio.to_thread(Model.load, wanted, settings.home, metrics, loop))
+                models.append(await asyncio.to_thread(Model.load, wanted, settings.home, metrics, cores, loop))
                 logger.info("Loaded '%s' model into memory", wanted.name)
         except BaseException:
             for model in models:

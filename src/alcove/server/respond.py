@@ -5,9 +5,9 @@ watcher a request sees the client leave, whatever the mode, and ends the work.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -19,16 +19,26 @@ from alcove.protocol.render import Renderer
 from alcove.server import errors
 
 _encode = msgspec.json.Encoder().encode
+_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+_DONE = b"data: [DONE]\n\n"
+
+GATHER_S = 0.1
+"""How long news may gather for a whole answer, which is sent at its end: the fewer times it is woken, the better."""
+
+
+class Events(Protocol):
+    """The events of an answer, whose news may gather for so many seconds before they are told."""
+
+    def __call__(self, *, gather_s: float) -> AsyncGenerator[list[Event], None]:
+        """Begin; the generator's end is the answer's."""
 
 
 class Answer(Response):
     """The response of a generating endpoint."""
 
-    def __init__(
-        self, events: AsyncGenerator[Event, None], renderer: Renderer[Any], *, stream: bool, include_usage: bool
-    ) -> None:
+    def __init__(self, events: Events, renderer: Renderer[Any], *, stream: bool, include_usage: bool) -> None:
         super().__init__()
-        self._events = events
+        self._events = events(gather_s=0.0 if stream else GATHER_S)
         self._renderer = renderer
         self._stream = stream
         self._include_usage = include_usage
@@ -52,7 +62,7 @@ class Answer(Response):
             return
         if self._begun:  # the status is gone: an error event, and no [DONE] after it, tells the client
             errors.log(failure)
-            await _send_event(send, errors.body(failure), last=True)
+            await _send(send, _event(errors.body(failure)), last=True)
         else:
             await errors.response(failure)(scope, receive, send)
 
@@ -62,29 +72,37 @@ class Answer(Response):
             if self._stream:
                 await self._send_stream(send, first, chunks)
                 return
-            whole = self._renderer.fold([first, *[chunk async for chunk in chunks], self._renderer.usage()])
-        await Response(_encode(whole), media_type="application/json")(scope, receive, send)
+            told = [*first, *[chunk async for more in chunks for chunk in more], self._renderer.usage()]
+        await Response(_encode(self._renderer.fold(told)), media_type="application/json")(scope, receive, send)
 
-    async def _send_stream(self, send: Send, first: Any, rest: AsyncIterator[Any]) -> None:
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+    async def _send_stream(self, send: Send, first: list[Any], rest: AsyncIterator[list[Any]]) -> None:
         self._begun = True
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await _send_event(send, _encode(first))
-        async for chunk in rest:
-            await _send_event(send, _encode(chunk))
-        if self._include_usage:
-            await _send_event(send, _encode(self._renderer.usage()))
-        await _send_event(send, b"[DONE]", last=True)
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await _send(send, _events(first))
+        async for chunks in rest:
+            await _send(send, _events(chunks))
+        usage = _events([self._renderer.usage()]) if self._include_usage else b""
+        await _send(send, usage + _DONE, last=True)
 
-    async def _chunks(self) -> AsyncGenerator[Any, None]:
+    async def _chunks(self) -> AsyncGenerator[list[Any], None]:
+        """The chunks of each set of events that has any."""
+        chunk = self._renderer.chunk
         async with aclosing(self._events) as events:
-            async for event in events:
-                if (chunk := self._renderer.chunk(event)) is not None:
-                    yield chunk
+            async for news in events:
+                if chunks := [told for event in news if (told := chunk(event)) is not None]:
+                    yield chunks
 
 
-async def _send_event(send: Send, data: bytes, *, last: bool = False) -> None:
-    await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": not last})
+def _events(chunks: Iterable[Any]) -> bytes:
+    return b"".join([_event(_encode(chunk)) for chunk in chunks])
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: %b\n\n" % data
+
+
+async def _send(send: Send, body: bytes, *, last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": not last})
 
 
 async def _client_left(receive: Receive) -> None:

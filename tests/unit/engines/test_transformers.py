@@ -23,6 +23,8 @@ from alcove.errors import InvalidRequest, ModelLoadError
 from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
 from alcove.store.recognise import recognise
 
+from ...sinks import keep
+
 Zoo = Callable[[str], Path]
 
 
@@ -34,7 +36,7 @@ def open_engine(folder: Path, **settings: Any) -> BatchEngine:
 def tokens_of(engine: BatchEngine, run: Run) -> tuple[int, ...]:
     engine.check(run)
     steps: list[Step] = []
-    engine.run([run], lambda step: bool(steps.append(step)))
+    engine.run([run], keep(steps))
     assert steps[-1].finish is not None
     return tuple(token for step in steps for token in step.tokens)
 
@@ -296,7 +298,7 @@ def test_where_the_options_leave_no_token_only_that_row_ends(zoo: Zoo, temperatu
     options = Options(allowed_token_ids=(20, 21), no_repeat_ngram_size=1, ignore_eos=True, temperature=temperature)
     steps: list[Step] = []
     runs = [a_run(options=options.over(DEFAULT_OPTIONS)), a_run(id="other")]
-    assert not engine.run(runs, lambda step: bool(steps.append(step)))
+    assert not engine.run(runs, keep(steps))
     ended = [step for step in steps if step.run == "r"]
     assert sorted(token for step in ended for token in step.tokens) == [20, 21]
     assert ended[-1].finish == "stop"
@@ -317,7 +319,7 @@ def test_draws_repeat_and_keep_to_what_is_left() -> None:
 def test_nothing_wanted_is_nothing_made(zoo: Zoo) -> None:
     engine = open_engine(zoo("t5"))
     steps: list[Step] = []
-    assert not engine.run([a_run(max_new_tokens=0, prefix=(8, 9))], lambda step: bool(steps.append(step)))
+    assert not engine.run([a_run(max_new_tokens=0, prefix=(8, 9))], keep(steps))
     assert steps == [Step(run="r", finish="length")]
 
 

@@ -11,15 +11,18 @@ import pytest
 from alcove.engines.base import BatchSink, Capabilities
 from alcove.errors import Overloaded, ShuttingDown
 from alcove.pipeline.batcher import Batcher
+from alcove.pipeline.cores import Cores
 from alcove.runs import Run, Step
 
 TIMEOUT_S = 10
+PLENTY = Cores(64)
 
 
 class Gate:
     """A `BatchEngine` whose batches begin and end when the test says so. Runs share a batch by their token 0."""
 
     capabilities = Capabilities(engine="gate", options={})
+    cores = 1
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
@@ -37,6 +40,12 @@ class Gate:
     def batch_key(self, run: Run) -> Hashable:
         return run.tokens[0]
 
+    def length(self, run: Run) -> int:
+        return len(run.tokens)
+
+    def cost(self, runs: Sequence[Run]) -> float:
+        return 1.0
+
     def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         self.batches.append([run.id for run in runs])
         self.begun.release()
@@ -45,11 +54,11 @@ class Gate:
             raise RuntimeError("broken")
         unfinished = []
         for run in runs:
-            if not sink(Step(run=run.id, tokens=(1,))):
+            if not sink.add(Step(run=run.id, tokens=(1,))):
                 if len(run.made) + 1 < self.parts:
                     unfinished.append(replace(run, made=(*run.made, 1)))
                 else:
-                    sink(Step(run=run.id, finish="stop"))
+                    sink.add(Step(run=run.id, finish="stop"))
         return unfinished
 
     def close(self) -> None:
@@ -63,9 +72,9 @@ class Steps:
         self.taken: list[Step] = []
         self._changed = threading.Condition()
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, steps: Sequence[Step]) -> None:
         with self._changed:
-            self.taken.append(step)
+            self.taken += steps
             self._changed.notify_all()
 
     def ends(self) -> dict[str, list[str | None]]:
@@ -86,8 +95,8 @@ def run(name: str, key: int = 0, length: int = 1) -> Run:
 
 
 @contextmanager
-def batching(engine: Gate, **limits: int) -> Iterator[Batcher]:
-    batcher = Batcher(engine, **{"max_queue": 64, "max_batch_size": 4, "max_batch_tokens": 100, **limits})
+def batching(engine: Gate, cores: Cores = PLENTY, **limits: int) -> Iterator[Batcher]:
+    batcher = Batcher(engine, cores, **{"max_queue": 64, "max_batch_size": 4, "max_batch_tokens": 100, **limits})
     try:
         yield batcher
     finally:
@@ -124,7 +133,7 @@ def test_budget_in_tokens_counts_padding() -> None:
         for _ in range(4):
             engine.go.release()
         steps.wait(5)
-    assert engine.batches == [["lone"], ["short", "long"], ["more"], ["huge"]]
+    assert engine.batches == [["lone"], ["short", "more"], ["long"], ["huge"]]
 
 
 def test_queue_is_bounded_by_requests_and_takes_all_or_none() -> None:
@@ -185,7 +194,7 @@ def test_workers_run_side_by_side() -> None:
 
 def test_close_ends_everything_once() -> None:
     engine, steps = Gate(), Steps()
-    batcher = Batcher(engine, max_queue=64, max_batch_size=4, max_batch_tokens=100)
+    batcher = Batcher(engine, PLENTY, max_queue=64, max_batch_size=4, max_batch_tokens=100)
     batcher.submit([run("running")], steps)
     started(engine)
     batcher.submit([run("waiting", 1)], steps)
@@ -249,3 +258,31 @@ def test_after_a_batch_of_several_a_worker_waits_for_company() -> None:
         batcher.submit([run("d")], steps)
         started(engine)
     assert engine.batches == [["a", "b"], ["c", "d"]]
+
+
+def test_models_share_the_cores_and_each_may_always_run_one_batch() -> None:
+    cores = Cores(2)
+    one, other, steps = Gate(workers=2), Gate(workers=2), Steps()
+    with batching(one, cores) as batcher, batching(other, cores) as another:
+        for number in range(4):
+            batcher.submit([run(f"one-{number}", number)], steps)
+        started(one), started(one)
+        # both cores are busy, and yet the other model begins; its second batch waits
+        another.submit([run("other-0", 0)], steps)
+        another.submit([run("other-1", 1)], steps)
+        started(other)
+        assert not other.begun.acquire(timeout=0.1)
+        # nor does the first model's second worker go on while two batches run
+        one.go.release()
+        steps.wait(1)
+        assert not one.begun.acquire(timeout=0.1)
+        one.go.release()
+        started(one)
+        assert not one.begun.acquire(timeout=0.1)
+        # when the other model has nothing to do any more, both cores are the first one's
+        other.go.release()
+        started(other)
+        one_before = len(one.batches)
+        other.go.release()
+        started(one)
+        assert (one_before, len(one.batches), len(other.batches)) == (3, 4, 2)

@@ -14,7 +14,7 @@ async def test_steps_of_many_threads_reach_their_readers_in_order() -> None:
 
     def produce(name: str) -> None:
         for token in range(500):
-            mailbox.put(Step(run=name, tokens=(token,)))
+            mailbox.put([Step(run=name, tokens=(token,))])
 
     threads = [threading.Thread(target=produce, args=(name,)) for name in names]
     for thread in threads:
@@ -33,7 +33,7 @@ async def test_what_piled_up_comes_at_once_with_one_wake_up() -> None:
     mailbox = Mailbox(loop)
     reader = mailbox.open(["a", "b"])
     for token in range(5):
-        mailbox.put(Step(run="a" if token % 2 else "b", tokens=(token,)))
+        mailbox.put([Step(run="a" if token % 2 else "b", tokens=(token,))])
     assert [step.tokens for step in await reader.take()] == [(0,), (1,), (2,), (3,), (4,)]
 
 
@@ -41,10 +41,43 @@ async def test_closed_readers_and_closed_loops_take_nothing() -> None:
     mailbox = Mailbox(asyncio.get_running_loop())
     reader, other = mailbox.open(["a"]), mailbox.open(["b"])
     reader.close()
-    mailbox.put(Step(run="a", tokens=(1,)))
-    mailbox.put(Step(run="b", tokens=(2,)))
+    mailbox.put([Step(run="a", tokens=(1,))])
+    mailbox.put([Step(run="b", tokens=(2,))])
     assert [step.tokens for step in await other.take()] == [(2,)]
     closed = asyncio.new_event_loop()
     orphan = Mailbox(closed)
     closed.close()
-    orphan.put(Step(run="a"))
+    orphan.put([Step(run="a")])
+
+
+async def test_who_wants_only_the_end_is_woken_by_it_or_after_a_while() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    reader = mailbox.open(["a"], gather_s=0.05)
+    taking = asyncio.create_task(reader.take())
+    for token in range(3):
+        mailbox.put([Step(run="a", tokens=(token,))])
+        await asyncio.sleep(0.001)
+    assert not taking.done()
+    assert len(await taking) == 3
+    mailbox.put([Step(run="a", tokens=(3,))])
+    mailbox.put([Step(run="a", finish="stop")])
+    async with asyncio.timeout(0.04):
+        assert len(await reader.take()) == 2
+    mailbox.put([Step(run="a", error="broken")])
+    async with asyncio.timeout(0.04):
+        assert len(await reader.take()) == 1
+
+
+async def test_steps_put_together_wake_the_loop_once() -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def call_soon_threadsafe(self, callback: object) -> None:
+            self.calls += 1
+
+    loop = Counting()
+    mailbox = Mailbox(loop)  # type: ignore[arg-type]
+    mailbox.put([Step(run=name, tokens=(1,)) for name in "abc"])
+    mailbox.put([Step(run="a", tokens=(2,))])
+    assert loop.calls == 1

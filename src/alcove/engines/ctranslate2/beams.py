@@ -1,7 +1,8 @@
 """The outputs of a beam search as steps. Used by `engine.py`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from alcove.engines.ctranslate2.library import Tokens
 from alcove.engines.ctranslate2.row import Row

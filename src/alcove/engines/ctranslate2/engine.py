@@ -10,6 +10,7 @@ from alcove.engines.base import BatchSink, Capabilities
 from alcove.engines.ctranslate2.beams import beam_steps
 from alcove.engines.ctranslate2.checks import check_options
 from alcove.engines.ctranslate2.choice import Chooser
+from alcove.engines.ctranslate2.cost import cost, length
 from alcove.engines.ctranslate2.honoured import IMPOSSIBLE, honoured
 from alcove.engines.ctranslate2.library import Callback, Causal, Library, Outputs, Tokens
 from alcove.engines.ctranslate2.logprobs import prompt_logprobs
@@ -17,6 +18,7 @@ from alcove.engines.ctranslate2.penalties import Penalties
 from alcove.engines.ctranslate2.row import Row
 from alcove.engines.ctranslate2.search import Search, make_search, wanted_sampling
 from alcove.engines.ctranslate2.special import SpecialTokens
+from alcove.engines.ctranslate2.stride import Stride
 from alcove.engines.ctranslate2.tables import Tables
 from alcove.errors import EngineFailure, InvalidRequest
 from alcove.runs import Run, TokenLogprob
@@ -30,7 +32,15 @@ class CTranslate2Engine:
     """A loaded model; made by `load`."""
 
     def __init__(
-        self, library: Library, kind: Kind, tables: Tables, special: SpecialTokens, *, workers: int, cuda: bool
+        self,
+        library: Library,
+        kind: Kind,
+        tables: Tables,
+        special: SpecialTokens,
+        *,
+        workers: int,
+        threads: int,
+        cuda: bool,
     ) -> None:
         self._library = library
         self._kind = kind
@@ -39,6 +49,8 @@ class CTranslate2Engine:
         self._cuda = cuda
         self.workers = workers
         """Batches that may run at the same time: the library's replicas."""
+        self.cores = 0 if cuda else threads
+        """Cores that a batch keeps busy: the threads of a replica."""
         self.capabilities = Capabilities(engine="ctranslate2", options=honoured(kind), impossible=IMPOSSIBLE)
         """What is honoured for this model."""
         self._ends = frozenset(tables.target.tokenizer_id(end) for end in special.ends)
@@ -57,6 +69,14 @@ class CTranslate2Engine:
         """The library's options hold for a whole batch, so runs share one that need the same."""
         return self._search(run)
 
+    def length(self, run: Run) -> int:
+        """Tokens that are read before one is made."""
+        return length(run, self._kind)
+
+    def cost(self, runs: Sequence[Run]) -> float:
+        """In steps of one row; see `cost.py`."""
+        return cost(runs, self._kind)
+
     def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         """Run these, which have the same `batch_key`, to their ends or to a token that the library would not choose;
         returns those that must go on."""
@@ -69,7 +89,7 @@ class CTranslate2Engine:
         while search.logits and len(rows) > 1 and self._logits_bytes(rows) > LOGITS_BYTES:
             later.insert(0, rows.pop())
         if rows:
-            self._generate(rows, search, callback=lambda number, token, read: rows[number].take(token, read))
+            self._generate(rows, search, callback=Stride(rows, self._begins(rows), sink).take)
         for row in rows:
             if row.failure is not None:
                 raise EngineFailure(f"run {row.run.id} failed in CTranslate2's callback") from row.failure
@@ -90,7 +110,15 @@ class CTranslate2Engine:
             found |= zip(cut, self._generate(cut, search), strict=True)
         for row, outputs in found.items():
             for step in beam_steps(row, *outputs, self._tables, self._special.ends):
-                sink(step)
+                sink.add(step)
+
+    def _begins(self, rows: Sequence[Row]) -> list[int]:
+        """The step of the library at which each row is told of its first token. What a Generator's prompts have beyond
+        the shortest goes through its steps, without a word."""
+        if self._kind == "seq2seq":
+            return [0] * len(rows)
+        lengths = [length(row.run, self._kind) for row in rows]
+        return [mine - min(lengths) for mine in lengths]
 
     def _generate(
         self, rows: list[Row], search: Search, *, callback: Callback | None = None, more: int = 0

@@ -16,9 +16,9 @@ from alcove.engines.ctranslate2.search import Search
 Tokens = list[str]
 ReadLogits = Callable[[], Scores]
 """Gives the logits of a step, in the library's order; to be called once, when the step is told."""
-Callback = Callable[[int, int, ReadLogits | None], bool]
-"""Takes a row's number, the library's id of its new token and, where the search wants logits, the way to them; True
-ends the row. Never raises."""
+Callback = Callable[[int, int, int, ReadLogits | None], bool]
+"""Takes the number of the library's step, a row's number, the library's id of its new token and, where the search wants
+logits, the way to them; True ends the row. Never raises."""
 
 
 Outputs = tuple[list[Tokens], list[float]]
@@ -95,7 +95,7 @@ class Causal:
         max_length: int,
         callback: Callback | None,
     ) -> Sequence[Outputs]:
-        """See `Library.generate`. All sources are of one length: others would be many times slower."""
+        """See `Library.generate`."""
         results = self._generator.generate_batch(
             sources,
             max_length=max_length,
@@ -126,9 +126,9 @@ def _step_callback(callback: Callback | None, *, logits: bool) -> Callable[[Any]
         return None
     take = callback
     if not logits:
-        return lambda step: take(step.batch_id, step.token_id, None)
+        return lambda step: take(step.step, step.batch_id, step.token_id, None)
     table = _StepLogits()
-    return lambda step: take(step.batch_id, step.token_id, lambda: table.of(step))
+    return lambda step: take(step.step, step.batch_id, step.token_id, lambda: table.of(step))
 
 
 class _StepLogits:

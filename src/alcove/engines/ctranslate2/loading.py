@@ -1,16 +1,16 @@
 """Opens a CTranslate2 folder: a `ModelFolder` and its settings go in, an engine comes out. Called by the registry."""
 
 import logging
-import os
 
 import ctranslate2
 
 from alcove.config.settings import ModelSettings
-from alcove.engines.base import Vocabulary
+from alcove.engines.base import Nobody, Vocabulary
 from alcove.engines.ctranslate2.engine import CTranslate2Engine
 from alcove.engines.ctranslate2.library import Causal, Library, Seq2Seq
 from alcove.engines.ctranslate2.special import special_tokens
 from alcove.engines.ctranslate2.tables import Tables
+from alcove.engines.ctranslate2.threads import workers_and_threads
 from alcove.errors import ModelLoadError
 from alcove.runs import Run
 from alcove.store.ctranslate2_layout import read_vocabularies
@@ -28,18 +28,19 @@ def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -
     source, target = read_vocabularies(folder.path, folder.kind)
     # Marian's <pad> has an embedding of zeros and no bias; CTranslate2's converter leaves it out.
     tables = Tables(vocabulary, source, target, "<pad>" if folder.model_type == "marian" else None)
-    workers = settings.workers or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
+    workers, threads = workers_and_threads(settings, folder, cuda=device == "cuda")
     try:
-        library = _open(folder, settings, device, index, workers)
+        library = _open(folder, settings, device, index, workers, threads)
         engine = CTranslate2Engine(
             library,
             folder.kind,
             tables,
             special_tokens(folder, tables, target),
             workers=workers,
+            threads=threads,
             cuda=device == "cuda",
         )
-        engine.run([_trial(folder, tables, vocabulary)], lambda step: True)
+        engine.run([_trial(folder, tables, vocabulary)], Nobody())
     except (RuntimeError, ValueError) as error:
         raise ModelLoadError(f"{folder.path} cannot be run by CTranslate2: {' '.join(str(error).split())}") from error
     return engine
@@ -66,7 +67,7 @@ def _device(settings: ModelSettings) -> tuple[str, int]:
     return "cpu", 0
 
 
-def _open(folder: ModelFolder, settings: ModelSettings, device: str, index: int, workers: int) -> Library:
+def _open(folder: ModelFolder, settings: ModelSettings, device: str, index: int, workers: int, threads: int) -> Library:
     supported = ctranslate2.get_supported_compute_types(device, index)
     if settings.compute_type != "auto" and settings.compute_type not in supported:
         raise ModelLoadError(
@@ -79,8 +80,7 @@ def _open(folder: ModelFolder, settings: ModelSettings, device: str, index: int,
         # "default" keeps what the folder was converted to, as far as the machine can
         "compute_type": "default" if settings.compute_type == "auto" else settings.compute_type,
         "inter_threads": workers,
-        # more threads a worker made small models slower (measured)
-        "intra_threads": settings.threads or 1,
+        "intra_threads": threads,
         # a full queue would block the caller; alcove has its own in front
         "max_queued_batches": -1,
     }

@@ -110,7 +110,7 @@ class Row:
         self.ended = finish is not None
         prompt, logprobs = self.first_news(), self._logprobs(token, logits)
         step = Step(run=self.run.id, tokens=(token,), logprobs=logprobs, prompt_logprobs=prompt, finish=finish)
-        self.ended = self._sink(step) or self.ended
+        self.ended = self._sink.add(step) or self.ended
 
     def _logprobs(self, token: int, logits: Scores | None) -> tuple[TokenLogprob, ...]:
         wanted = self.run.logprobs
@@ -119,7 +119,7 @@ class Row:
     def end(self, finish: FinishReason = "stop", logprobs: tuple[TokenLogprob, ...] = ()) -> None:
         """The output is complete: the model ended it, by a token of these `logprobs`, or there is room for no more."""
         self.ended = True
-        self._sink(Step(run=self.run.id, logprobs=logprobs, prompt_logprobs=self.first_news(), finish=finish))
+        self._sink.add(Step(run=self.run.id, logprobs=logprobs, prompt_logprobs=self.first_news(), finish=finish))
 
     def end_at_once(self) -> bool:
         """Whether there is nothing for the library to do; the run has then ended."""

@@ -71,7 +71,12 @@ def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, 
     # a forced first token counts as new, unless a prefix follows it, as in transformers
     lead = run.forced_bos is not None and not special.start_is_prefix
     given = len(run.prefix) + (lead and bool(run.prefix))
-    shape: tuple[int, ...] = (len(run.tokens) + len(run.made),) if kind == "causal" else ()
+    shape: tuple[int, ...] = ()
+    if kind == "causal":
+        length = len(run.tokens) + len(run.made)
+        # While longer prompts go through the steps, a callback is not told of them, and logits cannot be read by row;
+        # beside a prompt of one token the library would give the others' rests back (`run_generation`).
+        shape += (length if logits or beams > 1 or length == 1 else 0,)
     if min_new:
         shape += (given,)
     if beams > 1:  # no callback, by which rows could end on their own (refused by validate_decoding_options)

@@ -39,6 +39,7 @@ class EchoEngine:
     """Implements `BatchEngine`; a batch makes one token a row and step, as real engines do."""
 
     capabilities = Capabilities(engine="echo", options=_OPTIONS)
+    cores = 0
 
     def __init__(self, options: EchoOptions) -> None:
         self._options = options
@@ -51,6 +52,14 @@ class EchoEngine:
         """All runs may share a batch."""
         return None
 
+    def length(self, run: Run) -> int:
+        """Tokens of the prompt."""
+        return len(run.tokens)
+
+    def cost(self, runs: Sequence[Run]) -> float:
+        """Nothing is computed: a batch takes its longest row's steps, whatever its size."""
+        return max(run.max_new_tokens for run in runs)
+
     def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         """Echo each run's tokens, up to its limit."""
         live = list(runs)
@@ -62,6 +71,7 @@ class EchoEngine:
                 time.sleep(self._options.delay_s)
             live = [run for run in live if not self._ended(run, position, sink)]
             position += 1
+            sink.flush()
         return ()
 
     def close(self) -> None:
@@ -71,19 +81,19 @@ class EchoEngine:
     def _ended(run: Run, position: int, sink: BatchSink) -> bool:
         scores = _scores(run) if position == 0 else ()
         if run.max_new_tokens == 0:
-            sink(Step(run=run.id, prompt_logprobs=scores, finish="length"))
+            sink.add(Step(run=run.id, prompt_logprobs=scores, finish="length"))
             return True
         may_end = position >= (run.options.min_new_tokens or 0) and not run.options.ignore_eos
         if position >= len(run.tokens) and may_end:
             end = () if run.logprobs is None else (TokenLogprob(0.0),)
-            sink(Step(run=run.id, logprobs=end, prompt_logprobs=scores, finish="stop"))
+            sink.add(Step(run=run.id, logprobs=end, prompt_logprobs=scores, finish="stop"))
             return True
         token = run.tokens[position % len(run.tokens)]
         finish: FinishReason | None = "length" if position + 1 == run.max_new_tokens else None
         if token in (run.options.stop_token_ids or ()) and position + 1 > (run.options.min_new_tokens or 0):
             finish = "stop"
         known = () if run.logprobs is None else (_certain(token, run.logprobs),)
-        left = sink(Step(run=run.id, tokens=(token,), logprobs=known, prompt_logprobs=scores, finish=finish))
+        left = sink.add(Step(run=run.id, tokens=(token,), logprobs=known, prompt_logprobs=scores, finish=finish))
         return left or finish is not None
 
 

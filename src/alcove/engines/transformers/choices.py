@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from alcove.engines.base import BatchSink
 from alcove.engines.transformers.groups import Group
 from alcove.engines.transformers.logprobs import RawLogprobs
 from alcove.engines.transformers.rows import Row
@@ -50,9 +51,10 @@ class ChooseTokens(LogitsProcessor):  # type: ignore[misc]  # transformers is un
 class RowEnds(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
     """Called by `generate` after each step: hands every row its token and tells which rows have ended."""
 
-    def __init__(self, rows: Sequence[Row], logprobs: RawLogprobs) -> None:
+    def __init__(self, rows: Sequence[Row], logprobs: RawLogprobs, sink: BatchSink) -> None:
         self._rows = rows
         self._logprobs = logprobs
+        self._sink = sink
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         """`input_ids`: (rows, length). Returns a bool a row."""
@@ -61,4 +63,5 @@ class RowEnds(StoppingCriteria):  # type: ignore[misc]  # transformers is untype
         for place, (row, token) in enumerate(zip(self._rows, tokens, strict=True)):
             if not row.ended:
                 row.take(token, logprobs.get(place))
+        self._sink.flush()
         return torch.tensor([row.ended for row in self._rows], device=input_ids.device)

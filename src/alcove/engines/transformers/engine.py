@@ -15,6 +15,7 @@ from alcove.engines.base import BatchSink, Capabilities
 from alcove.engines.transformers.beams import BeamOptions, BeamScores, search_config
 from alcove.engines.transformers.checks import check_run
 from alcove.engines.transformers.choices import ChooseTokens, RowEnds
+from alcove.engines.transformers.cost import cost
 from alcove.engines.transformers.groups import Group, make_groups
 from alcove.engines.transformers.logprobs import RawLogprobs, of_given
 from alcove.engines.transformers.options import beams, honoured, key, samples
@@ -38,6 +39,8 @@ class TransformersEngine:
         model.generation_config = GenerationConfig()
         self.workers = workers
         """Batches that may run at the same time."""
+        self.cores = 0 if model.device.type == "cuda" else threads or torch.get_num_threads()
+        """Cores that a batch keeps busy."""
         self.capabilities = Capabilities(engine="transformers", options=honoured(folder.kind))
         """What is honoured for this model."""
 
@@ -54,6 +57,14 @@ class TransformersEngine:
             search = (key(run.options), run.outputs, run.max_new_tokens - len(run.made), prompt.forced_bos is None)
         return (search, len(prompt.ids) if self._seq2seq else None)
 
+    def length(self, run: Run) -> int:
+        """Tokens that are read before one is made."""
+        return len(run.tokens) + (0 if self._seq2seq else len(run.made))
+
+    def cost(self, runs: Sequence[Run]) -> float:
+        """In steps of one row; see `cost.py`."""
+        return cost(runs, [self.length(run) for run in runs])
+
     def run(self, runs: Sequence[Run], sink: BatchSink) -> Sequence[Run]:
         """Run these to their ends; all have the same `batch_key`. Those come back that would have outgrown the
         positions of a model which has no more of them for others in the batch."""
@@ -68,7 +79,10 @@ class TransformersEngine:
             rows = [row for row in rows if not row.ended]
             if rows:
                 inputs = self._prompter.inputs([row.run for row in rows], [row.prompt for row in rows])
-                (self._search if beams(rows[0].run.options) > 1 else self._go)(rows, inputs)
+                if beams(rows[0].run.options) > 1:
+                    self._search(rows, inputs)
+                else:
+                    self._go(rows, inputs, sink)
         return [row.rest() for row in rows if not row.ended]
 
     def close(self) -> None:
@@ -77,7 +91,7 @@ class TransformersEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _go(self, rows: Sequence[Row], inputs: dict[str, torch.Tensor]) -> None:
+    def _go(self, rows: Sequence[Row], inputs: dict[str, torch.Tensor], sink: BatchSink) -> None:
         """Make tokens one by one, each row's in its own way."""
         prompt = self._prompt_length(inputs)
         steps = max(row.limit for row in rows)
@@ -91,7 +105,7 @@ class TransformersEngine:
             inputs,
             config,
             logits_processor=LogitsProcessorList([] if choices.idle else [choices]),
-            stopping_criteria=StoppingCriteriaList([RowEnds(rows, logprobs)]),
+            stopping_criteria=StoppingCriteriaList([RowEnds(rows, logprobs, sink)]),
         )
 
     def _search(self, rows: Sequence[Row], inputs: dict[str, torch.Tensor]) -> None:

@@ -85,7 +85,7 @@ class Row:
     def _deliver(self, **news: Any) -> None:
         step = Step(run=self.run.id, prompt_logprobs=self.given, **news)
         self.given = ()
-        self.ended = self._sink(step) or step.finish is not None
+        self.ended = self._sink.add(step) or step.finish is not None
 
     def _finish(self, at_limit: bool) -> FinishReason:
         """Why an output ended whose last token is an end of sequence: at the limit it was made to be one."""

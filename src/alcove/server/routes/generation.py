@@ -1,5 +1,7 @@
 """`/v1/completions` and `/v1/chat/completions`, with their older and shorter paths."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -33,7 +35,7 @@ async def create_chat_completion(request: Request, state: Served) -> Response:
     """Answer a chat."""
     wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), ChatRequest)
     model = state.models.get(wire.model)
-    events = model.answer(chat_jobs(wire, extra))
+    events = partial(model.answer, chat_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
     renderer = ChatRenderer(model.name, wire.n, logprobs=wire.logprobs, token_ids=wire.return_token_ids)
     return Answer(events, renderer, stream=wire.stream, include_usage=usage)
@@ -42,7 +44,7 @@ async def create_chat_completion(request: Request, state: Served) -> Response:
 async def _complete(request: Request, state: State, engine: str | None) -> Response:
     wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), CompletionRequest)
     model = state.models.get(engine or wire.model)
-    events = model.answer(completion_jobs(wire, extra))
+    events = partial(model.answer, completion_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
     renderer = CompletionRenderer(
         model.name, wire.n, logprobs=wire.logprobs is not None, token_ids=wire.return_token_ids

@@ -1,5 +1,7 @@
 """`/v1/tokenize`, `/v1/detokenize` and `/v1/score`, the first two also where vLLM has them."""
 
+from functools import partial
+
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -50,7 +52,7 @@ async def score(request: Request, state: Served) -> Response:
     fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
     wire = parse_plain(fields, ScoreRequest)
     model = state.models.get(wire.model)
-    events = model.answer(score_jobs(wire))
+    events = partial(model.answer, score_jobs(wire))
     return Answer(events, ScoreRenderer(model.name, wire), stream=False, include_usage=False)
 
 

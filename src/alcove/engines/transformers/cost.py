@@ -1,0 +1,25 @@
+"""What a batch costs `generate`, so that the batcher can put together what goes well together.
+
+Fitted to float32 models of 60M to 125M parameters on a CPU; only ratios matter.
+"""
+
+from collections.abc import Sequence
+
+from alcove.engines.transformers.options import beams
+from alcove.runs import Run
+
+STEP = 1.0
+"""A step of the decoder, however many rows it has."""
+ROW = 0.04
+"""What a row adds to a step; one that has ended is fed on until all have."""
+TOKEN = 0.03
+"""A token of a source or prompt; all are padded to the longest."""
+EXPECTED_TOKENS = 64
+"""How long answers are taken to be that may be longer: most end by themselves."""
+
+
+def cost(runs: Sequence[Run], lengths: Sequence[int]) -> float:
+    """About how long a batch of these takes, in steps of the decoder; `lengths` are those of the prompts."""
+    steps = max(min(run.max_new_tokens - len(run.made), EXPECTED_TOKENS) for run in runs)
+    rows = len(runs) * beams(runs[0].options)
+    return TOKEN * max(lengths) * len(runs) + (STEP + ROW * rows) * steps

@@ -1,0 +1,74 @@
+"""A run on its way through the batcher, and the sink of a batch of them. Used by `batcher.py` and `queue.py`."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from alcove.engines.base import Sink
+from alcove.runs import Run, Step
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """Runs that were submitted together; one place in the queue."""
+
+    waiting: int
+    """How many of its runs have not been in a batch yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One run: waiting, running, ended."""
+
+    run: Run
+    key: Hashable
+    """Entries with equal ones may share a batch."""
+    length: int
+    """The engine's measure by which entries are put together."""
+    sink: Sink
+    request: Request
+    open_outputs: int
+    """Outputs that have not ended."""
+    begun: bool = False
+    """It has been in a batch, and no longer counts as waiting."""
+    cancelled: bool = False
+    failed: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be told of it."""
+        return self.cancelled or self.failed or not self.open_outputs
+
+    def fail(self, reason: str) -> None:
+        """End the run, if it has not ended."""
+        if not self.ended:
+            self.failed = True
+            self.sink([Step(run=self.run.id, error=reason)])
+
+
+class Outbox:
+    """What a batch has made since its last step was complete. Implements `BatchSink`; lives in the worker's thread."""
+
+    def __init__(self, batch: Sequence[Entry]) -> None:
+        self._entries = {entry.run.id: entry for entry in batch}
+        self._steps: list[Step] = []
+
+    def add(self, step: Step) -> bool:
+        """Take a step in; True when nobody wants more of the run."""
+        entry = self._entries[step.run]
+        if entry.ended:
+            return True
+        if step.finish is not None:
+            entry.open_outputs -= 1
+        self._steps.append(step)
+        return False
+
+    def flush(self) -> None:
+        """Hand the steps to their sinks, a call for each; a model's runs have the same."""
+        steps, self._steps = self._steps, []
+        by_sink: dict[Sink, list[Step]] = {}
+        for step in steps:
+            entry = self._entries[step.run]
+            if not (entry.failed or entry.cancelled):
+                by_sink.setdefault(entry.sink, []).append(step)
+        for sink, news in by_sink.items():
+            sink(news)

@@ -119,6 +119,9 @@ class Run:
     """Token ids of the tokenizer: the encoder's source (special tokens included), or the prompt of a causal model."""
     max_new_tokens: int
     """At most so many tokens an output, those in `made` counted; 0 only asks for `prompt_logprobs`."""
+    shared: int = 0
+    """Causal: how many of the first `tokens` stand at the beginning of most of the model's prompts (a fixed system
+    prompt), so that an engine may keep what it has made of them."""
     prefix: tuple[int, ...] = ()
     """Encoder-decoder: ids with which the decoder must go on after its start token; not part of the output."""
     forced_bos: int | None = None

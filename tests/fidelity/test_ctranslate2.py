@@ -72,6 +72,20 @@ def test_causal_rows_of_any_length_share_a_batch(opened: Open, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"repetition_penalty": 1.3}])
+def test_a_shared_beginning_changes_nothing(opened: Open, name: str, options: dict[str, Any]) -> None:
+    """Its state is kept by the library: the first call makes it, the others take it."""
+    model = opened(name)
+    tokens = model.reference.encode(PROMPTS[1])
+    asked = Options.of(options).over(GREEDY)
+    runs = [
+        replace(model.run_for("", 12, asked), tokens=(*tokens[:6], *tokens[n : 2 * n + 1]), shared=6) for n in range(4)
+    ]
+    for _ in range(2):
+        assert_right(model, runs, run_all(model.engine, runs))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_causal_rows_whose_logits_are_read_are_of_one_length(opened: Open, name: str) -> None:
     """The library tells of a row's logits only from its own first token on, but gives those of all rows."""
     model = opened(name)

@@ -58,6 +58,9 @@ class PromptSettings(_Frozen):
 
     chat_template: str | None = None
     """A Jinja chat template, or the path of a file that holds one; in place of the model's own."""
+    system: str | None = Field(default=None, min_length=1)
+    """System message of all chats that have none of their own. Engines that can keep what they have made of it, so that
+    it is read once (CTranslate2 and transformers' continuous batching, for causal models)."""
     profile: Literal["languagemodels"] | None = None
     """A named set of prompt and text rules: `languagemodels` is that of ctranslate2-fastapi."""
     format: str | None = Field(default=None, pattern=r"\{instruction\}")

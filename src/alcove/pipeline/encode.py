@@ -4,10 +4,11 @@ Called by `pipeline/prepare.py`, and for `/v1/tokenize`.
 """
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from alcove.config.settings import ModelSettings
-from alcove.errors import InvalidRequest
-from alcove.jobs import Chat, Job, TokenIds
+from alcove.errors import ConfigurationError, InvalidRequest
+from alcove.jobs import Chat, Job, Message, TokenIds
 from alcove.pipeline.known_ids import check_known
 from alcove.pipeline.limits import Limits
 from alcove.pipeline.prompts.prepared import Prepared
@@ -29,6 +30,8 @@ class Encoded:
     forced_bos: int | None
     """Encoder-decoder: the id that it must make first."""
     prepared: Prepared
+    shared: int = 0
+    """How many of the first tokens are those of the model's fixed system prompt."""
     known: int = 0
     """Of a job with a continuation: how many of the given tokens stand before it."""
 
@@ -46,7 +49,8 @@ class Encoder:
         forced_bos: int | None,
         end: int | None,
     ) -> None:
-        """`forced_bos` is what the model's own defaults force, `end` its end of sequence."""
+        """`forced_bos` is what the model's own defaults force, `end` its end of sequence. Raises `ConfigurationError`
+        for a system prompt that the model's template does not take."""
         self._causal = folder.kind == "causal"
         self._tokenizer = tokenizer
         self._prompter = Prompter(folder, settings, tokenizer)
@@ -54,6 +58,7 @@ class Encoder:
         self._limits = limits
         self._forced_bos = forced_bos
         self._end = end
+        self._fixed = () if settings.prompt.system is None else self._beginning(settings.name)
 
     def encode(self, job: Job) -> Encoded:
         """All that the model is given; raises `InvalidRequest`."""
@@ -69,7 +74,9 @@ class Encoder:
                 )
             if job.continuation is not None:
                 return self._continued(job, prepared, tokens)
-            return Encoded(tokens=tokens + prefix, prefix=(), forced_bos=forced_bos, prepared=prepared)
+            tokens += prefix
+            shared = len(self._fixed) if tokens[: len(self._fixed)] == self._fixed and tokens != self._fixed else 0
+            return Encoded(tokens=tokens, prefix=(), forced_bos=forced_bos, prepared=prepared, shared=shared)
         if job.continuation is not None:
             end = () if self._end is None else (self._end,)
             prefix = self._tokenizer.encode_target(job.continuation) + end
@@ -95,6 +102,15 @@ class Encoder:
         if not tokens:
             raise InvalidRequest("The prompt is empty.", param=job.param)
         return tokens
+
+    def _beginning(self, name: str) -> tuple[int, ...]:
+        """The ids with which chats under the fixed system prompt begin, whatever is said in them."""
+        try:
+            prompts = [self._prompter.chat([Message(role="user", content=text)]) for text in ("a", "0 b")]
+        except InvalidRequest as error:
+            raise ConfigurationError(f"model '{name}': prompt.system cannot be used: {error}") from error
+        one, other = (self._tokenizer.encode(prompt.text, special=prompt.special) for prompt in prompts)
+        return tuple(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
     def _prepared(self, job: Job) -> Prepared:
         match job.prompt:

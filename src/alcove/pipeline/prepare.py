@@ -93,6 +93,7 @@ class Preparer:
             id=uuid.uuid4().hex,
             tokens=encoded.tokens,
             max_new_tokens=self._limits.room(len(encoded.tokens), forced, job),
+            shared=encoded.shared,
             prefix=encoded.prefix,
             forced_bos=encoded.forced_bos,
             forced_eos=self._forced_eos,

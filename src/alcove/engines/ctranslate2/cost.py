@@ -20,8 +20,8 @@ EXPECTED_TOKENS = 64
 
 
 def length(run: Run, kind: Kind) -> int:
-    """Tokens that are read before the run's next one is made."""
-    return len(run.tokens) + (len(run.made) if kind == "causal" else 0)
+    """Tokens that are read before the run's next one is made; what is shared is read once for all."""
+    return len(run.tokens) - run.shared + (len(run.made) if kind == "causal" else 0)
 
 
 def cost(runs: Sequence[Run], kind: Kind) -> float:

@@ -125,11 +125,12 @@ class CTranslate2Engine:
     ) -> Sequence[Outputs]:
         """Call the library, for `more` tokens than the rows' limits."""
         return self._library.generate(
-            [self._source(row.run) for row in rows],
+            [self._source(row.run)[row.run.shared :] for row in rows],
             [self._prefix(row.run) for row in rows],
             search,
             max(row.steps for row in rows) + more,
             callback,
+            self._source(rows[0].run)[: rows[0].run.shared],
         )
 
     def close(self) -> None:

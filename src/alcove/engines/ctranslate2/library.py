@@ -35,11 +35,13 @@ class Library(Protocol):
         search: Search,
         max_length: int,
         callback: Callback | None,
+        beginning: Tokens,
     ) -> Sequence[Outputs]:
         """Run a batch to its end in one of the library's threads; blocks, without the interpreter's lock.
 
         `prefixes` are the decoder's first tokens (none for a Generator), `max_length` counts those that go through
-        the decoding loop.
+        the decoding loop. `beginning` stands before all sources of a Generator, and its state is kept for ever: each
+        costs memory, so there may be but few.
         """
 
     def close(self) -> None:
@@ -59,6 +61,7 @@ class Seq2Seq:
         search: Search,
         max_length: int,
         callback: Callback | None,
+        beginning: Tokens,
     ) -> Sequence[Outputs]:
         """See `Library.generate`."""
         results = self._translator.translate_batch(
@@ -94,6 +97,7 @@ class Causal:
         search: Search,
         max_length: int,
         callback: Callback | None,
+        beginning: Tokens,
     ) -> Sequence[Outputs]:
         """See `Library.generate`."""
         results = self._generator.generate_batch(
@@ -101,7 +105,8 @@ class Causal:
             max_length=max_length,
             min_length=min(search.min_length, max_length),
             include_prompt_in_result=False,
-            cache_static_prompt=False,
+            static_prompt=beginning or None,
+            cache_static_prompt=bool(beginning),
             callback=_step_callback(callback, logits=search.logits),
             **_arguments(search),
         )

@@ -37,6 +37,8 @@ class Search:
     """Whether the library's tokens are only proposals, which alcove takes or replaces."""
     shape: tuple[int, ...] = ()
     """What else must be equal in one call: lengths."""
+    shared: tuple[int, ...] = ()
+    """The prompts' beginning, whose state the library keeps."""
 
 
 def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, cuda: bool) -> Search:
@@ -73,7 +75,7 @@ def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, 
     given = len(run.prefix) + (lead and bool(run.prefix))
     shape: tuple[int, ...] = ()
     if kind == "causal":
-        length = len(run.tokens) + len(run.made)
+        length = len(run.tokens) - run.shared + len(run.made)
         # While longer prompts go through the steps, a callback is not told of them, and logits cannot be read by row;
         # beside a prompt of one token the library would give the others' rests back (`run_generation`).
         shape += (length if logits or beams > 1 or length == 1 else 0,)
@@ -89,6 +91,7 @@ def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, 
         logits=logits,
         chooses=chooses,
         shape=shape,
+        shared=run.tokens[: run.shared],
     )
 
 

@@ -29,6 +29,7 @@ class Prompter:
         the folder."""
         self._causal = folder.kind == "causal"
         self._profile = settings.prompt.profile
+        self._system = settings.prompt.system
         self._format = settings.prompt.format or _INSTRUCTION
         self._template = None if self._profile else _template(folder, settings, tokenizer.files)
 
@@ -47,6 +48,8 @@ class Prompter:
         """
         if not messages:
             raise InvalidRequest("A chat needs at least one message.", param="messages")
+        if self._system is not None and not any(message.role in ("system", "developer") for message in messages):
+            messages = (Message(role="system", content=self._system), *messages)
         if variables and not self._template:
             raise InvalidRequest(
                 "'chat_template_kwargs': this model's chats go through no template.", param="chat_template_kwargs"

@@ -28,7 +28,7 @@ class State:
         return self.pool
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
     return cast(State, request.app.state.alcove)
 
 

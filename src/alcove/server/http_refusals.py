@@ -1,0 +1,45 @@
+"""What the HTTP protocol itself refuses, before there is a request for the application -> the bytes of the answer.
+
+Made and sent by `http_protocol.py`; what the application refuses is in `errors.py`.
+"""
+
+from http import HTTPStatus
+from typing import NamedTuple
+
+import msgspec
+
+from alcove.protocol.errors import ErrorBody, ErrorObject
+
+MAX_HEAD_BYTES = 32 * 1024
+"""Request line and headers together; also any other bytes in a row that are no body: trailers, a chunk's extensions."""
+MAX_HEADERS = 100
+MAX_PIPELINED = 16
+"""Requests that wait on a connection for the answer to the one before."""
+
+
+class Refusal(NamedTuple):
+    """Why a connection is closed."""
+
+    message: str
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
+    code: str = "malformed_request"
+
+    def answer(self) -> bytes:
+        """A whole HTTP answer with OpenAI's error object."""
+        body = msgspec.json.encode(ErrorBody(ErrorObject(self.message, "invalid_request_error", None, self.code)))
+        head = (
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+MALFORMED = Refusal("This is not a valid HTTP/1.1 request.")
+HOSTS = Refusal("A request of HTTP/1.1 has one Host header.")
+CODINGS = Refusal("The only Transfer-Encoding that is read is 'chunked'.")
+PIPELINED = Refusal(f"More than {MAX_PIPELINED} requests wait on this connection.")
+TOO_LARGE = Refusal(
+    f"The head of the request is over the limit of {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers_too_large",
+)

@@ -111,8 +111,11 @@ class ModelSettings(_Frozen):
     generation: dict[str, Any] = {}
     """Generation options of this model, in the names of Hugging Face's `GenerationConfig`; requests override them."""
     engine_options: dict[str, Any] = {}
-    """Passed to the engine: for transformers `model` and `tokenizer` (keyword arguments of `from_pretrained`) and
-    `decode` (of the tokenizer's `decode`)."""
+    """Passed to the engine: for transformers `model` and `tokenizer` (keyword arguments of `from_pretrained`), `decode`
+    (of the tokenizer's `decode`) and, for decoder-only models, `continuous_batching`: true, or a table of
+    `cache_tokens` (tokens of prompts and answers whose keys and values are kept; left out, room for `max_batch_size`
+    runs of 1,024 tokens, at most 5 % of memory, taken at the start) and `max_batch_tokens` (new tokens of a step, 256).
+    Requests then join and leave between two tokens, and equal beginnings of prompts are read once."""
 
 
 class Settings(_Frozen):

@@ -76,6 +76,13 @@ class Engine(Protocol):
         """End all runs and release the model. Blocks until the engine has let go."""
 
 
+class PartialEngine(Engine, Protocol):
+    """An engine beside another one of the same model, for a part of the runs only."""
+
+    def takes(self, run: Run) -> bool:
+        """Whether this run is for it; the other one takes all. Quick."""
+
+
 class BatchEngine(Protocol):
     """An engine that runs closed batches: what begins together is one call of the library below."""
 

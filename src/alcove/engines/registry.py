@@ -1,7 +1,7 @@
 """Which engine runs a folder, and how it is opened. Engines are imported only when a model needs them."""
 
 from alcove.config.settings import ModelSettings
-from alcove.engines.base import BatchEngine, Vocabulary
+from alcove.engines.base import BatchEngine, PartialEngine, Vocabulary
 from alcove.errors import ModelLoadError
 from alcove.store.folder import ModelFolder
 
@@ -30,3 +30,15 @@ def open_engine(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabu
             from alcove.engines import echo
 
             return echo.load(settings)
+
+
+def open_beside(engine: BatchEngine, folder: ModelFolder, settings: ModelSettings) -> PartialEngine | None:
+    """An engine beside that of the closed batches, on the same weights, where the settings ask for one and the model
+    can have it. Raises `ModelLoadError` where it never could."""
+    if folder.layout != "transformers" or not settings.engine_options.get("continuous_batching"):
+        return None
+    from alcove.engines.transformers.continuous import open_continuous
+    from alcove.engines.transformers.engine import TransformersEngine
+
+    assert isinstance(engine, TransformersEngine), "the folder's layout has chosen the engine"
+    return open_continuous(engine, folder, settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine, Vocabulary
-from alcove.engines.registry import open_engine
+from alcove.engines.registry import open_beside, open_engine
 from alcove.errors import EngineFailure
 from alcove.jobs import Event, Job
 from alcove.metrics import Metrics
@@ -20,6 +20,7 @@ from alcove.pipeline.cores import Cores
 from alcove.pipeline.mailbox import Mailbox
 from alcove.pipeline.output import Output
 from alcove.pipeline.prepare import Plan, Preparer
+from alcove.pipeline.routed import Routed
 from alcove.pipeline.tokenizer import load_tokenizer
 from alcove.runs import Step
 from alcove.store.find import find
@@ -50,6 +51,7 @@ class Model:
         folder = recognise(find(settings.source, settings.revision, settings.engine, home), settings.task)
         tokenizer = load_tokenizer(folder, settings)
         engine = open_engine(folder, settings, Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens))
+        beside = open_beside(engine, folder, settings)
         batcher = Batcher(
             engine,
             cores,
@@ -57,7 +59,8 @@ class Model:
             max_batch_size=settings.max_batch_size,
             max_batch_tokens=settings.max_batch_tokens,
         )
-        return cls(settings, batcher, Preparer(folder, settings, tokenizer, batcher), Mailbox(loop), metrics)
+        serving: Engine = batcher if beside is None else Routed(beside, batcher)
+        return cls(settings, serving, Preparer(folder, settings, tokenizer, serving), Mailbox(loop), metrics)
 
     async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
         """The events of these jobs, as they come, those that came together at once; ends when all outputs have ended.

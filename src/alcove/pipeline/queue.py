@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from alcove.engines.base import BatchEngine
 from alcove.pipeline.entries import Entry
 
+WORTH_DIVIDING = 0.95
+"""Two batches in place of one may cost so much more: the second will find further company."""
+
 
 class Queue:
     """The runs that wait, oldest first, in two lines: those that have not begun, and those that must go on.
@@ -66,25 +69,33 @@ class Queue:
         return next(iter((lines[0] or lines[1]).values()))
 
     def _company(self, first: Entry, most: int) -> list[Entry]:
-        """The entry and those with which it costs least a run, as long as they together cost no more than it alone and
-        they alone; of equally near ones the oldest."""
+        """The entry and those with which it costs least a run; of equally near ones the oldest. They must cost no more
+        together than it alone and they alone; and where one more batch for those that are left over would clearly cost
+        more, these come along."""
         waiting = (*self._going.values(), *self._fresh.values())
         others = [entry for entry in waiting if entry is not first and entry.key == first.key]
         others.sort(key=lambda entry: abs(entry.length - first.length))
+        batch = self._within_limits(first, others, most)
+        costs = {1: self._cost(batch[:1])}
+        for size in range(2, len(batch) + 1):
+            together = self._cost(batch[:size])
+            if together <= costs[1] + self._cost(batch[1:size]):
+                costs[size] = together
+        best = min(costs, key=lambda size: (costs[size] / size, -size))
+        widest = max(costs)
+        if widest > best and costs[widest] < WORTH_DIVIDING * (costs[best] + self._cost(batch[best:widest])):
+            best = widest
+        return batch[:best]
+
+    def _within_limits(self, first: Entry, others: Sequence[Entry], most: int) -> list[Entry]:
         batch, longest = [first], first.length
-        alone = cheapest = self._cost([first])
-        best = 1
         for entry in others:
             if len(batch) == most:
                 break
-            if max(longest, entry.length) * (len(batch) + 1) > self._max_batch_tokens:
-                continue
-            longest = max(longest, entry.length)
-            batch.append(entry)
-            together = self._cost(batch)
-            if together / len(batch) <= cheapest and together <= alone + self._cost(batch[1:]):
-                best, cheapest = len(batch), together / len(batch)
-        return batch[:best]
+            if max(longest, entry.length) * (len(batch) + 1) <= self._max_batch_tokens:
+                longest = max(longest, entry.length)
+                batch.append(entry)
+        return batch
 
     def _cost(self, batch: Sequence[Entry]) -> float:
         return self._engine.cost([entry.run for entry in batch])

@@ -27,6 +27,8 @@ def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -
             ) from error
     from alcove.engines.transformers.engine import TransformersEngine
     from alcove.engines.transformers.loading import load_model
+    from alcove.engines.transformers.threads import workers_and_threads
 
     model = load_model(folder, settings)
-    return TransformersEngine(model, folder, threads=settings.threads, workers=settings.workers or 1)
+    workers, threads = workers_and_threads(settings, model)
+    return TransformersEngine(model, folder, threads=threads, workers=workers)

@@ -11,6 +11,7 @@ import torch
 from transformers.generation import logits_process as theirs
 
 from alcove.engines.transformers import penalties as ours
+from alcove.engines.transformers.nucleus import TopP
 
 Processor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes ids (rows, length), without padding, and scores (rows, vocabulary); returns scores."""
@@ -61,7 +62,7 @@ _MAKERS: Mapping[str, Callable[[Any, Setting], Processor]] = {
     "temperature": lambda value, _: theirs.TemperatureLogitsWarper(value),
     "top_h": lambda value, _: theirs.TopHLogitsWarper(value),
     "top_k": lambda value, at: theirs.TopKLogitsWarper(value, min_tokens_to_keep=at.least),
-    "top_p": lambda value, at: theirs.TopPLogitsWarper(value, min_tokens_to_keep=at.least),
+    "top_p": lambda value, at: TopP(value, least=at.least),
     "min_p": lambda value, at: theirs.MinPLogitsWarper(value, min_tokens_to_keep=at.least),
     "typical_p": lambda value, at: theirs.TypicalLogitsWarper(value, min_tokens_to_keep=at.least),
     "epsilon_cutoff": lambda value, at: theirs.EpsilonLogitsWarper(value, min_tokens_to_keep=at.least),

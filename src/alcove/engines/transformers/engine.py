@@ -33,8 +33,10 @@ class TransformersEngine:
         self._seq2seq = folder.kind == "seq2seq"
         self._positions = None if self._seq2seq else folder.source_limit
         self._threads = threads
-        self._ids = ids_of(model, folder)
-        self._prompter = Prompter(folder, self._ids, model.device)
+        self.ids = ids_of(model, folder)
+        """The model's own token ids."""
+        self.prompter = Prompter(folder, self.ids, model.device)
+        """Makes of a run what the model goes on from."""
         # The hooks carry out the options, and nothing may come between: `generate` takes from here what is left open.
         model.generation_config = GenerationConfig()
         self.workers = workers
@@ -44,14 +46,19 @@ class TransformersEngine:
         self.capabilities = Capabilities(engine="transformers", options=honoured(folder.kind))
         """What is honoured for this model."""
 
+    @property
+    def model(self) -> Any:
+        """The model itself, for an engine that shares its weights."""
+        return self._model
+
     def check(self, run: Run) -> None:
         """Refuse ids that the model lacks and values that transformers refuses; raises `InvalidRequest`."""
-        check_run(run, self._ids)
+        check_run(run, self.ids)
 
     def batch_key(self, run: Run) -> Hashable:
         """Decoder prompts of a batch have one length: where positions are counted from the first id, as in BART,
         padding would shift them. Runs of a beam search are searched alike, to one limit; all else is each row's own."""
-        prompt = self._prompter.prompt(run)
+        prompt = self.prompter.prompt(run)
         search = None
         if beams(run.options) > 1:
             search = (key(run.options), run.outputs, run.max_new_tokens - len(run.made), prompt.forced_bos is None)
@@ -70,7 +77,7 @@ class TransformersEngine:
         positions of a model which has no more of them for others in the batch."""
         if self._threads is not None:
             torch.set_num_threads(self._threads)  # the number is the calling thread's, and workers are many
-        rows = [Row(run, self._prompter.prompt(run), self._ids.eos, sink) for run in runs]
+        rows = [Row(run, self.prompter.prompt(run), self.ids.eos, sink) for run in runs]
         with torch.inference_mode():
             for row in rows:
                 row.given = self._given(row)
@@ -78,7 +85,7 @@ class TransformersEngine:
                     row.take_nothing()
             rows = [row for row in rows if not row.ended]
             if rows:
-                inputs = self._prompter.inputs([row.run for row in rows], [row.prompt for row in rows])
+                inputs = self.prompter.inputs([row.run for row in rows], [row.prompt for row in rows])
                 if beams(rows[0].run.options) > 1:
                     self._search(rows, inputs)
                 else:
@@ -98,7 +105,7 @@ class TransformersEngine:
         if self._positions is not None:
             # A row that has ended is fed on until all have: its position must still be one that the model has.
             steps = min(steps, max(1, self._positions + 1 - prompt))
-        config = GenerationConfig(max_new_tokens=steps, pad_token_id=self._ids.pad)
+        config = GenerationConfig(max_new_tokens=steps, pad_token_id=self.ids.pad)
         logprobs = RawLogprobs(rows)
         choices = ChooseTokens(rows, self._groups(rows, prompt), logprobs, prompt=prompt)
         self._generate(
@@ -114,7 +121,7 @@ class TransformersEngine:
         options, outputs = rows[0].run.options, rows[0].run.outputs
         scorer = BeamScores(options, ends=len(rows[0].ends))
         hooks = [BeamOptions(rows, self._groups(rows, prompt), prompt=prompt), scorer]
-        found = self._generate(inputs, search_config(rows[0], self._ids), logits_processor=LogitsProcessorList(hooks))
+        found = self._generate(inputs, search_config(rows[0], self.ids), logits_processor=LogitsProcessorList(hooks))
         made = found.sequences[:, prompt:]
         # What sampling chooses may lie outside of what the scorer keeps.
         scores = [None] * len(made) if samples(options) else scorer.of(made, found.beam_indices)
@@ -152,5 +159,5 @@ class TransformersEngine:
 
     def _logprobs(self, run: Run, prompt: Prompt, ids: Sequence[int], count: int, top: int) -> tuple[TokenLogprob, ...]:
         """Log-probabilities of the last `count` of `ids`, which stand where the prompt's own do."""
-        inputs = self._prompter.inputs([run], [replace(prompt, ids=tuple(ids))])
+        inputs = self.prompter.inputs([run], [replace(prompt, ids=tuple(ids))])
         return of_given(self._model, inputs, count, top)

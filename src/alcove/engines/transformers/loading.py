@@ -23,8 +23,8 @@ WITHOUT_EFFECT = frozenset(
     {"cache_dir", "force_download", "local_files_only", "low_cpu_mem_usage", "proxies", "revision", "token"}
 )
 """Keyword arguments that say how to download, which a folder on disk needs no more."""
-TABLES = frozenset({"model", "tokenizer", "decode"})
-"""Keys of `engine_options`; the tokenizer's are read by `pipeline/tokenizers`."""
+TABLES = frozenset({"model", "tokenizer", "decode", "continuous_batching"})
+"""Keys of `engine_options`; the tokenizer's are read by `pipeline/tokenizers`, the last by `continuous/knobs.py`."""
 
 
 def load_model(folder: ModelFolder, settings: ModelSettings) -> Any:

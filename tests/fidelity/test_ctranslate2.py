@@ -90,8 +90,12 @@ def test_causal_rows_whose_logits_are_read_are_of_one_length(opened: Open, name:
     """The library tells of a row's logits only from its own first token on, but gives those of all rows."""
     model = opened(name)
     tokens = model.reference.encode(PROMPTS[1])
-    one, longer = (replace(model.run_for("", 10, logprobs=2), tokens=tokens[:length]) for length in (9, 10))
-    assert model.engine.batch_key(one) != model.engine.batch_key(longer)
+    one, longer = (replace(model.run_for("", 10), tokens=tokens[:length]) for length in (9, 10))
+    key = model.engine.batch_key
+    assert key(one) == key(longer)
+    assert key(replace(one, logprobs=2)) != key(replace(longer, logprobs=2))
+    # beside a prompt of one token the library would give the others' rests back
+    assert key(one) != key(replace(one, tokens=tokens[:1]))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])

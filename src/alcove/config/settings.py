@@ -115,7 +115,10 @@ class ModelSettings(_Frozen):
     (of the tokenizer's `decode`) and, for decoder-only models, `continuous_batching`: true, or a table of
     `cache_tokens` (tokens of prompts and answers whose keys and values are kept; left out, room for `max_batch_size`
     runs of 1,024 tokens, at most 5 % of memory, taken at the start) and `max_batch_tokens` (new tokens of a step, 256).
-    Requests then join and leave between two tokens, and equal beginnings of prompts are read once."""
+    Requests then join and leave between two tokens, and equal beginnings of prompts are read once. For decoder-only
+    models on ctranslate2 `mixed_lengths`: whether prompts of different lengths share a batch; left out, where weights
+    are not quantized. With int8 it makes about three times the tokens under load, and an answer may depend on its
+    company where two tokens are about equally probable."""
 
 
 class Settings(_Frozen):

@@ -262,10 +262,8 @@ def test_runs_share_a_batch_when_the_library_needs_the_same_options(engines: Eng
 
     longer = a_run(tokens=(*WORDS, 24), max_new_tokens=9)
     assert alike("t5", a_run(), longer)
-    assert alike("gpt2", a_run(), longer)
-    # but where logits are read, and beside a prompt of one token
-    assert not alike("gpt2", a_run(logprobs=0), replace(longer, logprobs=0))
-    assert not alike("gpt2", a_run(), a_run(tokens=(20,)))
+    assert not alike("gpt2", a_run(), longer)
+    assert alike("gpt2", a_run(), replace(longer, tokens=WORDS))
     # greedy, whatever else the sampling options say
     assert alike("t5", a_run(), a_run({"top_p": 0.5, "top_k": 7}))
     assert not alike("t5", a_run(), a_run({"temperature": 0.5}))
@@ -275,6 +273,32 @@ def test_runs_share_a_batch_when_the_library_needs_the_same_options(engines: Eng
     assert alike("t5", a_run(), a_run(prefix=(20,)))
     assert not alike("t5", a_run({"min_new_tokens": 2}), a_run({"min_new_tokens": 2}, prefix=(20,)))
     assert not alike("t5", a_run(BEAMS), a_run(BEAMS, max_new_tokens=7))
+
+
+@pytest.mark.parametrize(
+    ("compute_type", "options", "mixed"),
+    [
+        ("float32", {}, True),
+        ("int8", {}, False),
+        ("int8", {"mixed_lengths": True}, True),
+        ("float32", {"mixed_lengths": False}, False),
+    ],
+)
+def test_prompts_of_different_lengths_share_a_batch_where_that_changes_no_rounding(
+    converted: Converted, compute_type: str, options: dict[str, Any], mixed: bool
+) -> None:
+    engine = open_engine(converted("gpt2"), compute_type=compute_type, engine_options=options)
+    try:
+        one, longer = a_run(), a_run(tokens=(*WORDS, 24))
+        assert (engine.batch_key(one) == engine.batch_key(longer)) is mixed
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("options", [{"mixed_lenghts": True}, {"mixed_lengths": "yes"}])
+def test_options_that_the_engine_lacks_are_named(converted: Converted, options: dict[str, Any]) -> None:
+    with pytest.raises(ModelLoadError, match=r"engine_options\.mixed_len"):
+        open_engine(converted("gpt2"), engine_options=options)
 
 
 @pytest.mark.parametrize("name", ["t5", "gpt2"])

@@ -41,12 +41,15 @@ class CTranslate2Engine:
         workers: int,
         threads: int,
         cuda: bool,
+        mixed: bool,
     ) -> None:
+        """`mixed`: whether prompts of different lengths may share a batch of a decoder-only model."""
         self._library = library
         self._kind = kind
         self._tables = tables
         self._special = special
         self._cuda = cuda
+        self._mixed = mixed
         self.workers = workers
         """Batches that may run at the same time: the library's replicas."""
         self.cores = 0 if cuda else threads
@@ -138,7 +141,7 @@ class CTranslate2Engine:
         self._library.close()
 
     def _search(self, run: Run) -> Search:
-        return make_search(run, self._kind, self._tables.target, self._special, cuda=self._cuda)
+        return make_search(run, self._kind, self._tables.target, self._special, cuda=self._cuda, mixed=self._mixed)
 
     def _row(self, run: Run, search: Search, sink: BatchSink) -> Row:
         forced = len(self._prefix(run)) - (self._kind == "seq2seq" and self._special.start_is_prefix)

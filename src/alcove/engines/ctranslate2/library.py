@@ -28,6 +28,10 @@ Outputs = tuple[list[Tokens], list[float]]
 class Library(Protocol):
     """A loaded model."""
 
+    @property
+    def compute_type(self) -> str:
+        """The precision in which the library computes: `int8_float32`, `float32`..."""
+
     def generate(
         self,
         sources: list[Tokens],
@@ -53,6 +57,7 @@ class Seq2Seq:
 
     def __init__(self, translator: ctranslate2.Translator) -> None:
         self._translator = translator
+        self.compute_type: str = translator.compute_type
 
     def generate(
         self,
@@ -89,6 +94,7 @@ class Causal:
 
     def __init__(self, generator: ctranslate2.Generator) -> None:
         self._generator = generator
+        self.compute_type: str = generator.compute_type
 
     def generate(
         self,

@@ -8,6 +8,7 @@ from alcove.config.settings import ModelSettings
 from alcove.engines.base import Nobody, Vocabulary
 from alcove.engines.ctranslate2.engine import CTranslate2Engine
 from alcove.engines.ctranslate2.library import Causal, Library, Seq2Seq
+from alcove.engines.ctranslate2.mixing import mixes_lengths
 from alcove.engines.ctranslate2.special import special_tokens
 from alcove.engines.ctranslate2.tables import Tables
 from alcove.engines.ctranslate2.threads import workers_and_threads
@@ -38,6 +39,7 @@ def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -
             special_tokens(folder, tables, target),
             workers=workers,
             threads=threads,
+            mixed=mixes_lengths(settings, library.compute_type),
             cuda=device == "cuda",
         )
         engine.run([_trial(folder, tables, vocabulary)], Nobody())

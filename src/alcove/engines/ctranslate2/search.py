@@ -41,8 +41,9 @@ class Search:
     """The prompts' beginning, whose state the library keeps."""
 
 
-def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, cuda: bool) -> Search:
-    """The search that `run`, which has been checked, asks for."""
+def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, cuda: bool, mixed: bool) -> Search:
+    """The search that `run`, which has been checked, asks for. `mixed`: whether prompts of a decoder-only model that
+    differ in length may share a call."""
     options = run.options
     beams = options.num_beams or 1
     read = run.logprobs is not None or (run.prompt_logprobs is not None and bool(run.prefix))
@@ -78,7 +79,7 @@ def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, 
         length = len(run.tokens) - run.shared + len(run.made)
         # While longer prompts go through the steps, a callback is not told of them, and logits cannot be read by row;
         # beside a prompt of one token the library would give the others' rests back (`run_generation`).
-        shape += (length if logits or beams > 1 or length == 1 else 0,)
+        shape += (0 if mixed and not logits and beams == 1 and length > 1 else length,)
     if min_new:
         shape += (given,)
     if beams > 1:  # no callback, by which rows could end on their own (refused by validate_decoding_options)

@@ -1,13 +1,14 @@
 """The models that are measured: well-known shapes with random weights, whose answers are words and never end.
 
 Each function writes a transformers folder, with a tokenizer of made-up words, and its int8 conversion under `root`
-and returns both.
+and returns both. `python -m tests.bench.models NAME ROOT` makes one.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 WORDS = 32_000
 SOURCE_TOKENS = 70
@@ -20,6 +21,11 @@ class Folders(NamedTuple):
     """float32."""
     ctranslate2: Path
     """int8."""
+
+    @classmethod
+    def under(cls, folder: Path) -> Self:
+        """Where both are in a model's folder."""
+        return cls(folder / "transformers", folder / "ctranslate2")
 
 
 def t5_60m(root: Path) -> Folders:
@@ -64,7 +70,7 @@ def _folders(folder: Path, network: Any, config: Any, *, eos: bool) -> Folders:
 
     from alcove.store.convert import convert
 
-    made = Folders(folder / "transformers", folder / "ctranslate2")
+    made = Folders.under(folder)
     torch.manual_seed(0)
     model = network(config)
     with torch.no_grad():
@@ -91,3 +97,9 @@ def _tokenizer(*, eos: bool) -> Any:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content))
+
+
+MAKERS = {"t5-60m": t5_60m, "t5-223m": t5_223m, "llama-125m": llama_125m}
+
+if __name__ == "__main__":
+    MAKERS[sys.argv[1]](Path(sys.argv[2]))

@@ -1,7 +1,7 @@
 """How steps come from engine threads to the event loop: one mailbox a model, a reader a request.
 
-Engine threads put steps in; the loop is woken only when the mailbox was empty, and what has piled up for a reader
-is taken at once. Used by `pipeline/model.py`.
+Engine threads put steps in; the loop is woken only when it does not know yet, and what has piled up for a reader is
+taken at once. Used by `pipeline/model.py`.
 """
 
 import asyncio
@@ -22,36 +22,40 @@ class Reader:
         self._loop = loop
         self._gather_s = gather_s
         self._pending: list[Step] = []
+        self._due = False
+        """Whether what is pending is to be taken at once."""
         self._arrived: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def take(self) -> list[Step]:
-        """All steps that have arrived since the last call. Waits for the first, and on for `gather_s` or until an
+        """All steps that have arrived since the last call. Waits for the first, and on for up to `gather_s` or until an
         output or a run has ended."""
-        if not self._pending or self._timer is not None:
+        if not self._due:
             self._arrived = self._loop.create_future()
-            await self._arrived
-        steps, self._pending = self._pending, []
+            timer = self._loop.call_later(self._gather_s, self._look) if self._gather_s else None
+            try:
+                await self._arrived
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        steps, self._pending, self._due = self._pending, [], False
         return steps
 
     def add(self, step: Step) -> None:
         """Take a step in; called by the mailbox."""
         self._pending.append(step)
-        if not self._gather_s or step.finish is not None or step.error is not None:
+        if not self._gather_s or ends(step):
             self._wake()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(self._gather_s, self._wake)
 
     def close(self) -> None:
         """Steps of these runs go nowhere from now on."""
         self._mailbox.forget(self._runs)
-        if self._timer is not None:
-            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._mailbox.deliver()
+        self._wake()
 
     def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._due = True
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
@@ -63,7 +67,11 @@ class Mailbox:
         self._loop = loop
         self._lock = threading.Lock()
         self._steps: list[Step] = []
+        self._woken = False
+        """Whether the loop knows that there is something."""
         self._readers: dict[str, Reader] = {}
+        self._patient: set[str] = set()
+        """Runs whose news may gather: only their ends wake the loop."""
 
     def open(self, runs: Iterable[str], gather_s: float = 0.0) -> Reader:
         """A reader for these runs; call it before they are submitted. It may let news gather for `gather_s` seconds,
@@ -71,27 +79,39 @@ class Mailbox:
         runs = tuple(runs)
         reader = Reader(self, runs, self._loop, gather_s)
         self._readers.update(dict.fromkeys(runs, reader))
+        if gather_s:
+            self._patient.update(runs)
         return reader
 
     def put(self, steps: Sequence[Step]) -> None:
         """The engine's sink: any thread, never blocks, never raises."""
+        patient = self._patient
+        urgent = any(step.run not in patient or ends(step) for step in steps)
         with self._lock:
-            was_empty = not self._steps
             self._steps.extend(steps)
-        if was_empty:
-            try:
-                self._loop.call_soon_threadsafe(self._deliver)
-            except RuntimeError:  # the loop is closed: the process ends, nobody reads any more
+            if self._woken or not urgent:
                 return
+            self._woken = True
+        try:
+            self._loop.call_soon_threadsafe(self.deliver)
+        except RuntimeError:  # the loop is closed: the process ends, nobody reads any more
+            return
 
     def forget(self, runs: Iterable[str]) -> None:
         """Drop what still comes for these runs."""
         for run in runs:
             self._readers.pop(run, None)
+            self._patient.discard(run)
 
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
+        """Hand all steps to their readers; on the event loop."""
         with self._lock:
-            steps, self._steps = self._steps, []
+            steps, self._steps, self._woken = self._steps, [], False
         for step in steps:
             if reader := self._readers.get(step.run):
                 reader.add(step)
+
+
+def ends(step: Step) -> bool:
+    """Whether an output, or the run, has come to its end."""
+    return step.finish is not None or step.error is not None

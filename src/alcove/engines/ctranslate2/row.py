@@ -44,6 +44,7 @@ class Row:
         self.seen = 0
         """Tokens of the library so far, given ones included."""
         self._target = target
+        self._stops = frozenset(run.options.stop_token_ids or ())
         self._ends = ends
         self._sink = sink
         self._chooser = chooser
@@ -103,14 +104,16 @@ class Row:
     def _deliver(self, token: int, logits: Scores | None) -> None:
         self.output.append(token)
         finish: FinishReason | None = None
-        if token in (self.run.options.stop_token_ids or ()):
+        if token in self._stops:
             finish = "stop"
         elif len(self.output) >= self.limit:
             finish = "length"
-        self.ended = finish is not None
-        prompt, logprobs = self.first_news(), self._logprobs(token, logits)
-        step = Step(run=self.run.id, tokens=(token,), logprobs=logprobs, prompt_logprobs=prompt, finish=finish)
-        self.ended = self._sink.add(step) or self.ended
+        if logits is None and not self._prompt:  # most of all tokens come this way
+            step = Step(run=self.run.id, tokens=(token,), finish=finish)
+        else:
+            prompt, logprobs = self.first_news(), self._logprobs(token, logits)
+            step = Step(run=self.run.id, tokens=(token,), logprobs=logprobs, prompt_logprobs=prompt, finish=finish)
+        self.ended = self._sink.add(step) or finish is not None
 
     def _logprobs(self, token: int, logits: Scores | None) -> tuple[TokenLogprob, ...]:
         wanted = self.run.logprobs

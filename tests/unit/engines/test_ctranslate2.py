@@ -324,6 +324,31 @@ def test_a_sink_that_raises_neither_ends_the_process_nor_the_other_rows(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["t5", "gpt2"])
+def test_news_that_cannot_be_handed_on_fail_the_batch_and_not_the_process(engines: Engines, name: str) -> None:
+    class Broken(Sink):
+        def flush(self) -> None:
+            raise ZeroDivisionError
+
+    runs = [a_run(id=str(number)) for number in range(2)]
+    with pytest.raises(EngineFailure, match="could not be handed on"):
+        engines(name).run(runs, Broken(lambda step: False))
+    assert steps_of(engines(name), runs[0])
+
+
+@pytest.mark.parametrize("name", ["t5", "gpt2"])
+def test_the_news_of_all_rows_of_a_step_go_out_together(engines: Engines, name: str) -> None:
+    sink = Sink(lambda step: False)
+    runs = [a_run({"ignore_eos": True}, id=str(number), max_new_tokens=2 + number) for number in range(3)]
+    engines(name).run(runs, sink)
+    assert [[step.run for step in steps] for steps in sink.handed] == [
+        ["0", "1", "2"],
+        ["0", "1", "2"],
+        ["1", "2"],
+        ["2"],
+    ]
+
+
 def test_a_source_without_content_has_an_empty_output(engines: Engines) -> None:
     """CTranslate2 does not ask the model (`EncoderDecoderReplica::skip_translation`), nor call back."""
     end = a_run(id="empty", tokens=(1,))

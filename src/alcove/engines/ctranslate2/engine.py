@@ -92,7 +92,10 @@ class CTranslate2Engine:
         while search.logits and len(rows) > 1 and self._logits_bytes(rows) > LOGITS_BYTES:
             later.insert(0, rows.pop())
         if rows:
-            self._generate(rows, search, callback=Stride(rows, self._begins(rows), sink).take)
+            stride = Stride(rows, self._begins(rows), sink)
+            self._generate(rows, search, callback=stride.take)
+            if stride.failure is not None:
+                raise EngineFailure("the news of a batch could not be handed on") from stride.failure
         for row in rows:
             if row.failure is not None:
                 raise EngineFailure(f"run {row.run.id} failed in CTranslate2's callback") from row.failure

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.1
 """How long a worker waits for company, as a share of what its latest batch took. Without it, workers take the requests
 of a closed loop of clients in ones and twos."""
+QUIET = 0.03
+"""The same, after which it waits no longer if nobody has come: clients of a closed loop come back in quick succession,
+and those who come at random should not wait for others."""
 _STOPPING = "the server is stopping"
 
 
@@ -51,6 +54,8 @@ class Batcher:
         self._idle = engine.workers
         self._running = 0
         """Runs in batches."""
+        self._arrivals = 0
+        """Requests so far."""
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"alcove-worker-{number}", daemon=True)
@@ -77,6 +82,7 @@ class Batcher:
                 raise ShuttingDown("The server is stopping.")
             if self._queue.requests >= self._max_queue + self._idle:
                 raise Overloaded(f"All workers are busy and {self._queue.requests} requests are waiting.")
+            self._arrivals += 1
             self._queue.add(entries)
             self._entries.update({entry.run.id: entry for entry in entries})
             self._wake(len(entries))
@@ -107,12 +113,11 @@ class Batcher:
         return Entry(run, engine.batch_key(run), engine.length(run), sink, request, open_outputs=run.outputs)
 
     def _work(self) -> None:
-        company, until = 1, 0.0
-        while batch := self._next_batch(company, until):
+        company, took = 1, 0.0
+        while batch := self._next_batch(company, took):
             begun = time.monotonic()
             unfinished = self._run(batch)
-            ended = time.monotonic()
-            company, until = len(batch), ended + (ended - begun) * PATIENCE
+            company, took = len(batch), time.monotonic() - begun
             self._cores.give_back()
             with self._lock:
                 self._idle += 1
@@ -125,11 +130,11 @@ class Batcher:
                         self._entries.pop(entry.run.id, None)
                 self._wake(len(unfinished) - 1)  # this worker takes one of them itself
 
-    def _next_batch(self, company: int, until: float) -> list[Entry]:
-        """Wait for work, and until that time for as many runs as `company`, if that is more than one. An empty list
-        means that the batcher is closed."""
+    def _next_batch(self, company: int, took: float) -> list[Entry]:
+        """Wait for work, and for a while for as many runs as `company`, the latest batch's, which took so many seconds.
+        An empty list means that the batcher is closed."""
         with self._lock:
-            if not (company > 1 and self._wait_for(company, until - time.monotonic())):
+            if not (company > 1 and self._gathered(company, took)):
                 self._wait_for(1)
             if self._closed:
                 return []
@@ -141,6 +146,17 @@ class Batcher:
             self._running += len(batch)
             self._wake(len(self._queue))  # what is left may be another's work
             return batch
+
+    def _gathered(self, company: int, took: float) -> bool:
+        """Wait for company as long as there is hope of it; whether it has come, and the cores are taken."""
+        until = time.monotonic() + took * PATIENCE
+        while (left := until - time.monotonic()) > 0:
+            before = self._arrivals
+            if self._wait_for(company, min(left, took * QUIET)):
+                return True
+            if self._closed or self._arrivals == before:
+                return False
+        return False
 
     def _wait_for(self, company: int, timeout: float | None = None) -> bool:
         """Wait until there is so much work and the cores for it, which are then taken; False after `timeout` seconds,

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from alcove.engines.base import Vocabulary
 from alcove.engines.ctranslate2 import load
 from alcove.engines.ctranslate2.engine import CTranslate2Engine
 from alcove.engines.ctranslate2.tables import Table
+from alcove.engines.ctranslate2.thread_state import ThreadStates
 from alcove.errors import EngineFailure, InvalidRequest, ModelLoadError
 from alcove.pipeline.tokenizer import load_tokenizer
 from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
@@ -347,6 +349,27 @@ def test_the_news_of_all_rows_of_a_step_go_out_together(engines: Engines, name: 
         ["1", "2"],
         ["2"],
     ]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_librarys_threads_keep_their_state_between_callbacks(converted: Converted, kept: bool) -> None:
+    """What is local to a thread is in its state. Without help it is gone at the next callback: when that is no longer
+    so, `thread_state.py` can go."""
+    states, local, seen = ThreadStates(), threading.local(), []
+    translator = ctranslate2.Translator(str(converted("t5")), intra_threads=1)
+
+    def callback(step: Any) -> bool:
+        if kept:
+            states.keep()
+        local.calls = getattr(local, "calls", 0) + 1
+        seen.append(local.calls)
+        return False
+
+    translator.translate_batch(
+        [["a", "b"]], beam_size=1, max_decoding_length=4, min_decoding_length=4, callback=callback
+    )
+    assert len(seen) > 2
+    assert seen[1:] == ([*range(2, len(seen) + 1)] if kept else [1] * (len(seen) - 1))
 
 
 def test_a_source_without_content_has_an_empty_output(engines: Engines) -> None:

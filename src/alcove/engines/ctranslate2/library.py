@@ -12,6 +12,7 @@ import numpy as np
 
 from alcove.engines.ctranslate2.penalties import Scores
 from alcove.engines.ctranslate2.search import Search
+from alcove.engines.ctranslate2.thread_state import ThreadStates
 
 Tokens = list[str]
 ReadLogits = Callable[[], Scores]
@@ -58,6 +59,7 @@ class Seq2Seq:
     def __init__(self, translator: ctranslate2.Translator) -> None:
         self._translator = translator
         self.compute_type: str = translator.compute_type
+        self._states = ThreadStates()
 
     def generate(
         self,
@@ -79,7 +81,7 @@ class Seq2Seq:
             prefix_bias_beta=0,
             use_vmap=False,
             replace_unknowns=False,
-            callback=_step_callback(callback, logits=search.logits),
+            callback=_step_callback(callback, self._states, logits=search.logits),
             **_arguments(search),
         )
         return [(result.hypotheses, result.scores) for result in results]
@@ -95,6 +97,7 @@ class Causal:
     def __init__(self, generator: ctranslate2.Generator) -> None:
         self._generator = generator
         self.compute_type: str = generator.compute_type
+        self._states = ThreadStates()
 
     def generate(
         self,
@@ -113,7 +116,7 @@ class Causal:
             include_prompt_in_result=False,
             static_prompt=beginning or None,
             cache_static_prompt=bool(beginning),
-            callback=_step_callback(callback, logits=search.logits),
+            callback=_step_callback(callback, self._states, logits=search.logits),
             **_arguments(search),
         )
         return [(result.sequences, result.scores) for result in results]
@@ -132,14 +135,16 @@ def _arguments(search: Search) -> dict[str, Any]:
     return {name: list(value) if name == "end_token" else value for name, value in search.arguments}
 
 
-def _step_callback(callback: Callback | None, *, logits: bool) -> Callable[[Any], bool] | None:
+def _step_callback(callback: Callback | None, states: ThreadStates, *, logits: bool) -> Callable[[Any], bool] | None:
     if callback is None:
         return None
-    take = callback
-    if not logits:
-        return lambda step: take(step.step, step.batch_id, step.token_id, None)
-    table = _StepLogits()
-    return lambda step: take(step.step, step.batch_id, step.token_id, lambda: table.of(step))
+    take, keep, table = callback, states.keep, _StepLogits()
+
+    def called(step: Any) -> bool:
+        keep()
+        return take(step.step, step.batch_id, step.token_id, (lambda: table.of(step)) if logits else None)
+
+    return called
 
 
 class _StepLogits:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.1
 """How long a worker waits for company, as a share of what its latest batch took. Without it, workers take the requests
 of a closed loop of clients in ones and twos."""
-QUIET = 0.03
+QUIET = 0.05
 """The same, after which it waits no longer if nobody has come: clients of a closed loop come back in quick succession,
 and those who come at random should not wait for others."""
 _STOPPING = "the server is stopping"
@@ -138,9 +138,11 @@ class Batcher:
                 self._wait_for(1)
             if self._closed:
                 return []
-            # not more than this worker's share of all runs, or it would do what another waits for
+            # not more than this worker's share of all runs, or it would do what another waits for; those that others
+            # expect back count as theirs
             workers = min(self._engine.workers, self._cores.most)
-            share = -(-(len(self._queue) + self._running) // workers)
+            expected = sum(waiter.company for waiter in self._waiters if waiter.company > 1)
+            share = -(-(len(self._queue) + self._running + expected) // workers)
             batch = self._queue.pick(share)
             self._idle -= 1
             self._running += len(batch)

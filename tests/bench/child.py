@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.bench.setting import REPOSITORY
@@ -23,8 +23,10 @@ class Child:
         """Have it do something, and wait for the result."""
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps([command, arguments]), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
+        answer = ""
+        with suppress(BrokenPipeError):
+            print(json.dumps([command, arguments]), file=self._process.stdin, flush=True)
+            answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the process that measures ended with {self._process.wait()}")
         return json.loads(answer)
@@ -34,11 +36,12 @@ class Child:
 def child(module: str, *arguments: str) -> Iterator[Child]:
     """`python -m MODULE ARGUMENTS`, for as long as it is needed."""
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Child(process)
-        finally:
-            process.kill()
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Child(process)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def obey(commands: Mapping[str, Callable[..., Any]]) -> None:

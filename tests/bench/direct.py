@@ -35,8 +35,9 @@ class Engine:
         """The latest answer to each prompt."""
 
     def best(self, rows: int, rounds: int) -> str:
-        """Find the best way for so many rows at a time, in trials of so many rounds."""
-        self._plans[rows] = best(plans(self._kind, rows), partial(self._rate, rows=rows, rounds=rounds))
+        """Find the best way for so many rows at a time, in trials of so many rounds; once."""
+        if rows not in self._plans:
+            self._plans[rows] = best(plans(self._kind, rows), partial(self._rate, rows=rows, rounds=rounds))
         return str(self._plans[rows])
 
     def run(self, rows: int, rounds: int) -> float:

@@ -1,7 +1,7 @@
 """A server and the engine it runs on, called directly, in turns -> the ratio of their tokens a second."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 
@@ -86,20 +86,28 @@ class Rival:
 
 @contextmanager
 def rivals(
-    setting: Setting, model: str, kind: str, name: str, pool: int, *, torch: bool = False, options: str = ""
+    setting: Setting,
+    model: str,
+    kind: str,
+    name: str,
+    pool: int,
+    *,
+    torch: bool = False,
+    options: str = "",
+    alone: Child | None = None,
 ) -> Iterator[Rival]:
     """Start both: on CTranslate2 with the model's int8 weights, or on transformers with float32. `options` are alcove's
-    `engine_options`, as TOML."""
+    `engine_options`, as TOML; `alone` is the engine alone, if it runs already."""
     folders = setting.model(model)
     folder = str(folders.transformers if torch else folders.ctranslate2)
     module = "tests.bench.direct_transformers" if torch else "tests.bench.direct"
     what = configured(setting.scratch, folder, options) if options else folder
     setting.say(f"{name}: starting")
     with (
-        child(module, kind, folder) as alone,
+        nullcontext(alone) if alone else child(module, kind, folder) as engine,
         serving(what, scratch=setting.scratch, in_turns=torch) as served,
     ):
-        yield Rival(setting, name, alone, served, texts(kind, pool))
+        yield Rival(setting, name, engine, served, texts(kind, pool))
 
 
 def cpu(runs: Sequence[Loaded]) -> str:

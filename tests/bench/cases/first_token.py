@@ -72,7 +72,7 @@ def closed_batches(setting: Setting) -> list[Row]:
             sources(setting.pick(24, 8)),
             alone_tokens=setting.pick(128, 16),
             capacity=setting.pick(320, 128),
-            count=setting.pick(800, 200),
+            count=setting.pick(600, 200),
         )
     times = first_tokens(arrivals(len(found.limits), found.rate, 0), found.limits, service, workers=workers)
     measured, simulated = found.loaded.level.first_token_s, spread(times)
@@ -90,10 +90,10 @@ def continuous_batching(setting: Setting) -> list[Row]:
             setting,
             name,
             served,
-            prompts(setting.pick(16, 4)),
+            prompts(setting.pick(12, 4)),
             alone_tokens=setting.pick(32, 16),
-            capacity=setting.pick(80, 40),
-            count=setting.pick(90, 30),
+            capacity=setting.pick(64, 40),
+            count=setting.pick(70, 30),
         )
     idle = [outcome.first_at - outcome.sent_at for outcome in found.alone.level.outcomes if outcome.first_at]
     ratios = spread(

@@ -1,5 +1,6 @@
 """Tokens a second through HTTP, against the engine alone."""
 
+from tests.bench.child import child
 from tests.bench.figures import Row, Theme, at_least
 from tests.bench.rival import BESIDE, rivals
 from tests.bench.setting import Setting
@@ -26,7 +27,7 @@ def t5_223m(setting: Setting) -> list[Row]:
         rounds = setting.pick(6, 4)
         one = rival.compare(1, {"whole": at_least(0.95)}, turns=turns, rounds=rounds, trial=3, direct=rounds)
         bars = {"whole": at_least(0.93), "streamed": at_least(0.90)}
-        rounds = setting.pick(5, 3)
+        rounds = setting.pick(4, 3)
         many = rival.compare(32, bars, turns=turns, rounds=rounds, trial=trial, direct=rounds)
     return [row for row, _ in (*many.values(), *one.values())]
 
@@ -38,7 +39,7 @@ def t5_60m(setting: Setting) -> list[Row]:
         one = rival.compare(1, {"whole": at_least(0.90)}, turns=turns, rounds=12, trial=8, direct=12)
         some = rival.compare(8, {"whole": None, "streamed": None}, turns=1, rounds=8, trial=2, direct=8)
         bars = {"whole": at_least(0.90), "streamed": at_least(0.80)}
-        rounds = setting.pick(10, 6)
+        rounds = setting.pick(8, 6)
         many = rival.compare(32, bars, turns=turns, rounds=rounds, trial=setting.pick(3, 1), direct=rounds)
     (row, alone), (_, together) = one["whole"], many["whole"]
     scaling = Row(
@@ -53,24 +54,24 @@ def t5_60m(setting: Setting) -> list[Row]:
 
 def llama_125m(setting: Setting) -> list[Row]:
     """As it is, and where rounding by company is allowed, as the engine's best grouping does it."""
-    rows: list[Row] = []
     name = "Llama 125M int8, prompts of 20 to 200"
-    for about, options in ((name, ""), (f"{name}, mixed_lengths", "{ mixed_lengths = true }")):
-        with rivals(setting, "llama-125m", "causal", about, 32, options=options) as rival:
-            rival.learn(setting.pick(16, 4))
-            turns, rounds = (setting.pick(3, 1), setting.pick(4, 3)) if options else (1, 3)  # slow without
-            found = rival.compare(
-                32, {"whole": at_least(0.85)}, turns=turns, rounds=rounds, trial=1, direct=setting.pick(3, 2)
-            )
-        rows += [row for row, _ in found.values()]
+    rows: list[Row] = []
+    with child("tests.bench.direct", "causal", str(setting.model("llama-125m").ctranslate2)) as alone:
+        for about, options in ((name, ""), (f"{name}, mixed_lengths", "{ mixed_lengths = true }")):
+            with rivals(setting, "llama-125m", "causal", about, 32, options=options, alone=alone) as rival:
+                rival.learn(setting.pick(16, 4))
+                turns, rounds = (setting.pick(3, 1), setting.pick(4, 3)) if options else (1, 3)  # slow without
+                bars, direct = {"whole": at_least(0.85)}, setting.pick(3, 2)
+                found = rival.compare(32, bars, turns=turns, rounds=rounds, trial=1, direct=direct)
+            rows += [row for row, _ in found.values()]
     return rows
 
 
 def transformers_t5(setting: Setting) -> list[Row]:
     with rivals(setting, "t5-60m", "seq2seq", "transformers, T5 60M float32", 16, torch=True) as rival:
         rival.learn(setting.pick(8, 2))
-        bars, rounds = {"whole": at_least(0.90)}, setting.pick(6, 4)
-        found = rival.compare(16, bars, turns=setting.pick(3, 1), rounds=rounds, trial=1, direct=setting.pick(4, 2))
+        bars, rounds = {"whole": at_least(0.90)}, setting.pick(5, 4)
+        found = rival.compare(16, bars, turns=setting.pick(3, 1), rounds=rounds, trial=1, direct=setting.pick(3, 2))
     return [row for row, _ in found.values()]
 
 
@@ -78,6 +79,6 @@ def transformers_llama(setting: Setting) -> list[Row]:
     name = "transformers, Llama 125M float32, prompts of 20 to 200"
     with rivals(setting, "llama-125m", "causal", name, 16, torch=True) as rival:
         rival.learn(setting.pick(8, 2))
-        bars, rounds = {"whole": at_least(0.90)}, setting.pick(6, 3)
+        bars, rounds = {"whole": at_least(0.90)}, setting.pick(5, 3)
         found = rival.compare(16, bars, turns=setting.pick(2, 1), rounds=rounds, trial=1, direct=setting.pick(2, 1))
     return [row for row, _ in found.values()]

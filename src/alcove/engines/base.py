@@ -25,6 +25,15 @@ class BatchSink(Protocol):
         """Hand on what has been added: to be called when all rows have made their step."""
 
 
+EXPECTED_TOKENS = 64
+"""How long answers are taken to be that may be longer: most end by themselves."""
+
+
+def steps_left(run: Run) -> int:
+    """About how many tokens the run will still make: what `BatchEngine.cost` reckons with."""
+    return min(run.max_new_tokens - len(run.made), EXPECTED_TOKENS)
+
+
 class Nobody:
     """A `BatchSink` for a trial: wants nothing."""
 

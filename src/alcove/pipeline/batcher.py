@@ -98,7 +98,7 @@ class Batcher:
         """Fail what waits, end what runs, stop the workers and release the model."""
         with self._lock:
             self._closed = True
-            self._queue.take_all()
+            self._queue.clear()
             for entry in self._entries.values():
                 entry.fail(_STOPPING)
             for waiter in self._waiters:
@@ -117,7 +117,8 @@ class Batcher:
         while batch := self._next_batch(company, took):
             begun = time.monotonic()
             unfinished = self._run(batch)
-            company, took = len(batch), time.monotonic() - begun
+            # who must go on does not wait for those who may come back
+            company, took = 1 if unfinished else len(batch), time.monotonic() - begun
             self._cores.give_back()
             with self._lock:
                 self._idle += 1
@@ -128,7 +129,7 @@ class Batcher:
                 for entry in batch:
                     if entry not in unfinished:
                         self._entries.pop(entry.run.id, None)
-                self._wake(len(unfinished) - 1)  # this worker takes one of them itself
+                self._wake(len(unfinished) - 1)  # this worker takes one itself
 
     def _next_batch(self, company: int, took: float) -> list[Entry]:
         """Wait for work, and for a while for as many runs as `company`, the latest batch's, which took so many seconds.

@@ -49,11 +49,9 @@ class Queue:
         if line.pop(entry.run.id, None) is not None:
             self._begin(entry)
 
-    def take_all(self) -> list[Entry]:
-        """Empty the queue."""
-        entries = [*self._going.values(), *self._fresh.values()]
+    def clear(self) -> None:
+        """Forget all runs."""
         self._going, self._fresh, self.requests = {}, {}, 0
-        return entries
 
     def pick(self, most: int) -> list[Entry]:
         """Take out the next batch, of `most` runs at the most; somebody must be waiting."""

@@ -6,6 +6,7 @@ together depends little on them.
 
 from collections.abc import Sequence
 
+from alcove.engines.base import steps_left
 from alcove.runs import Run
 from alcove.store.folder import Kind
 
@@ -15,8 +16,6 @@ ROW = 0.065
 """What a row adds to a step: 0.045 to 0.1, more with longer contexts."""
 TOKEN = 0.03
 """A token of a source or prompt that is read with all others at once: 0.026 to 0.045."""
-EXPECTED_TOKENS = 64
-"""How long answers are taken to be that may be longer: most end by themselves."""
 
 
 def length(run: Run, kind: Kind) -> int:
@@ -32,7 +31,7 @@ def cost(runs: Sequence[Run], kind: Kind) -> float:
     """
     lengths = [length(run, kind) for run in runs]
     shortest, longest = min(lengths), max(lengths)
-    steps = [min(run.max_new_tokens - len(run.made), EXPECTED_TOKENS) for run in runs]
+    steps = [steps_left(run) for run in runs]
     read = longest
     if kind == "causal":
         steps = [mine + extra - shortest for mine, extra in zip(steps, lengths, strict=True)]

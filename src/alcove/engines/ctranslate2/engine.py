@@ -124,7 +124,8 @@ class CTranslate2Engine:
         if self._kind == "seq2seq":
             return [0] * len(rows)
         lengths = [length(row.run, self._kind) for row in rows]
-        return [mine - min(lengths) for mine in lengths]
+        shortest = min(lengths)
+        return [mine - shortest for mine in lengths]
 
     def _generate(
         self, rows: list[Row], search: Search, *, callback: Callback | None = None, more: int = 0

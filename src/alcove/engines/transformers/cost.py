@@ -6,6 +6,7 @@ Fitted to float32 models on a CPU, in one thread, 1 to 16 rows and 20 to 160 tok
 
 from collections.abc import Sequence
 
+from alcove.engines.base import steps_left
 from alcove.engines.transformers.options import beams
 from alcove.runs import Run
 
@@ -15,12 +16,10 @@ ROW = 0.08
 """What a row adds to a step; one that has ended is fed on until all have."""
 TOKEN = 0.055
 """A token of a source or prompt; all are padded to the longest."""
-EXPECTED_TOKENS = 64
-"""How long answers are taken to be that may be longer: most end by themselves."""
 
 
 def cost(runs: Sequence[Run], lengths: Sequence[int]) -> float:
     """About how long a batch of these takes, in steps of the decoder; `lengths` are those of the prompts."""
-    steps = max(min(run.max_new_tokens - len(run.made), EXPECTED_TOKENS) for run in runs)
+    steps = max(steps_left(run) for run in runs)
     rows = len(runs) * beams(runs[0].options)
     return TOKEN * max(lengths) * len(runs) + (STEP + ROW * rows) * steps

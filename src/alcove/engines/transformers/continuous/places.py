@@ -16,6 +16,9 @@ class Places:
         self._max_queue = max_queue
         self._going: dict[str, Going] = {}
 
+    def __len__(self) -> int:
+        return len(self._going)
+
     def find(self, run_id: str) -> Going | None:
         """None: it has ended or was cancelled."""
         return self._going.get(run_id)

@@ -236,8 +236,6 @@ def test_a_template_that_drops_the_last_message(tmp_path: Path) -> None:
         "{{ raise_exception('roles must alternate') }}",
         "{{ messages[7].content.x }}",
         "{{ 1 / 0 }}",
-        "{{ messages.append(1) }}",
-        "{{ ''.__class__.__mro__ }}",
     ],
 )
 def test_a_template_that_refuses(template: str, tmp_path: Path) -> None:

@@ -1,21 +1,21 @@
-"""A model's own chat template: Jinja, run in a sandbox, exactly as transformers' `apply_chat_template` runs it.
+"""A model's own chat template: Jinja, rendered as transformers' `apply_chat_template` renders it.
 
-In go messages, out comes the prompt's text, special tokens included. Called by `prompter.py`.
+In go messages, out comes the prompt's text, special tokens included. A template is vetted when it is loaded
+(`template_vetting.py`) and rendered in a sandbox, on a budget (`template_sandbox.py`). Called by `prompter.py`.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError, meta
 
 from alcove.errors import InvalidRequest, ModelLoadError
 from alcove.jobs import Message
+from alcove.pipeline.prompts.template_budget import budget_for, longest_prompt, spending
+from alcove.pipeline.prompts.template_sandbox import template_environment
+from alcove.pipeline.prompts.template_vetting import vet
 
 RESERVED = frozenset(
     {
@@ -29,6 +29,8 @@ _OPEN_END = "ALCOVE_GOES_ON_HERE "
 """Stands behind a message that is to be continued, while the template works on it."""
 _MAX_CHARACTERS = 4096
 _MAX_NUMBER = 1_000_000
+_MAX_WORDS = 500
+"""Most characters that a template may say of what it refuses."""
 
 
 class ChatTemplate:
@@ -36,9 +38,10 @@ class ChatTemplate:
 
     def __init__(self, source: str, tokens: Mapping[str, str], *, origin: str) -> None:
         """`tokens` are the named special tokens (`bos_token`...); `origin` names the template's file or setting in
-        errors. Raises `ModelLoadError` when it is not Jinja."""
+        errors. Raises `ModelLoadError` when it is not Jinja, or is refused. Blocks while it is tried out."""
+        vet(source, tokens, origin=origin)
+        environment = template_environment()
         try:
-            environment = _environment()
             self._template = environment.from_string(source)
         except TemplateSyntaxError as error:
             raise ModelLoadError(f"{origin}: not a Jinja template: {error.message} (line {error.lineno}).") from error
@@ -58,8 +61,8 @@ class ChatTemplate:
     ) -> str:
         """The prompt: ready for the assistant's turn, or, with `continue_final`, cut where the last message ends.
 
-        Raises `InvalidRequest` with the template's own words when it refuses the messages, and for `variables` that
-        it does not know.
+        Raises `InvalidRequest` with the template's own words when it refuses the messages, for `variables` that it
+        does not know, and when it does or writes more than a chat of this length gives reason to.
         """
         self._check(variables)
         turns = [{"role": self._roles.get(turn.role, turn.role), "content": turn.content} for turn in messages]
@@ -68,19 +71,21 @@ class ChatTemplate:
                 turn["name"] = message.name
         if continue_final:
             turns[-1]["content"] += _OPEN_END
+        characters = sum(len(turn.content) + len(turn.name or "") for turn in messages)
         try:
-            text = self._template.render(
-                messages=turns,
-                tools=None,
-                documents=None,
-                add_generation_prompt=add_generation_prompt,
-                **self._tokens,
-                **variables,
-            )
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise InvalidRequest(
-                f"The model's chat template does not take these messages: {error}.", param="messages"
-            ) from error
+            with spending(budget_for(len(messages), characters)):
+                text = self._template.render(
+                    messages=turns,
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=add_generation_prompt,
+                    **self._tokens,
+                    **variables,
+                )
+        except Exception as error:  # a template may break on messages in any way
+            raise _refusal(" ".join(str(error).split())[:_MAX_WORDS]) from error
+        if len(text) > longest_prompt(len(messages), characters):
+            raise _refusal(f"it makes {len(text)} characters of {characters}")
         return _cut(text, messages[-1].content) if continue_final else text
 
     def _check(self, variables: Mapping[str, Any]) -> None:
@@ -98,6 +103,10 @@ class ChatTemplate:
                     param=param,
                     code="invalid_value",
                 )
+
+
+def _refusal(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"The model's chat template does not take these messages: {reason}.", param="messages")
 
 
 def _cut(text: str, content: str) -> str:
@@ -123,42 +132,3 @@ def _numbers(value: Any) -> Iterator[float]:
     elif isinstance(value, list | dict):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _numbers(inner)
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = _now
-    return environment
-
-
-class _Generation(Extension):
-    """`{% generation %}` marks an assistant's words for training; here its body is just text."""
-
-    tags = {"generation"}  # noqa: RUF012 Jinja's own declaration
-
-    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
-        next(parser.stream)
-        return list(parser.parse_statements(("name:endgeneration",), drop_needle=True))
-
-
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """Jinja's own filter escapes for HTML."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-def _raise_exception(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _now(form: str) -> str:
-    return datetime.now().strftime(form)

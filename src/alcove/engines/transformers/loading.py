@@ -1,7 +1,9 @@
 """A folder and the model's settings go in, a transformers model on its device comes out; called by `load` once."""
 
+import importlib
 import logging
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import torch
@@ -42,6 +44,7 @@ def load_model(folder: ModelFolder, settings: ModelSettings) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # `_check_complete` says better which they are
             **arguments,
         )
         _check_complete(report, folder, settings)
@@ -61,6 +64,14 @@ def load_model(folder: ModelFolder, settings: ModelSettings) -> Any:
     return model.eval()
 
 
+def import_class(folder: ModelFolder) -> None:
+    """Import the code of the folder's model, which transformers does only when it is loaded: more than a thousand
+    modules of torch and accelerate come along, and they hold up every thread."""
+    importlib.import_module("accelerate")
+    for name in folder.config.get("architectures") or ():
+        getattr(transformers, str(name), None)
+
+
 def _wishes(settings: ModelSettings) -> Mapping[str, Any]:
     """The `model` table of `engine_options`, checked: every key is honoured, without effect, or refused by name."""
     label = f"model '{settings.name}': engine_options"
@@ -72,7 +83,12 @@ def _wishes(settings: ModelSettings) -> Mapping[str, Any]:
         raise ModelLoadError(f"{label}.model: must be a table of keyword arguments, not {wishes!r}")
     for key, value in wishes.items():
         if key in ONLY and value is not ONLY[key]:
-            raise ModelLoadError(f"{label}.model.{key}: only {ONLY[key]}: alcove runs no code from a model folder")
+            raise ModelLoadError(
+                f"{label}.model.{key}: only {ONLY[key]}: alcove runs no code from a model folder: remove the key; a "
+                "family that transformers has itself needs none"
+            )
+        if key == "subfolder" and (PurePath(str(value)).is_absolute() or ".." in PurePath(str(value)).parts):
+            raise ModelLoadError(f"{label}.model.{key}: {value!r} is not within the model's folder: name one that is")
         if key == "attn_implementation" and "/" in str(value):
             raise ModelLoadError(f"{label}.model.{key}: {value!r} is code from the Hub; take sdpa or eager")
         if key in WITHOUT_EFFECT:
@@ -85,6 +101,11 @@ def _wishes(settings: ModelSettings) -> Mapping[str, Any]:
 
 def _check_complete(report: Mapping[str, Any], folder: ModelFolder, settings: ModelSettings) -> None:
     """transformers fills weights that a folder lacks with random numbers, and only logs it."""
+    for name, stored, wanted in sorted(report["mismatched_keys"]):
+        raise ModelLoadError(
+            f"model '{settings.name}': the tensor {name} in {folder.path} has the shape {tuple(stored)}, where its "
+            f"config.json wants {tuple(wanted)}: take both from the same model"
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelLoadError(

@@ -7,7 +7,7 @@ which the loaders in this package read. Reads tokenizer_config.json, special_tok
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from tokenizers import AddedToken
@@ -58,9 +58,19 @@ class TokenizerFiles:
 
 def read_files(folder: Path, keywords: Mapping[str, Any]) -> TokenizerFiles:
     """Read the folder. Raises `ConfigurationError` for a keyword that alcove does not take, `ModelLoadError` for a
-    file that is not JSON."""
+    file that is not JSON, or holds something else than a tokenizer's configuration."""
     _check(keywords)
     path = folder / str(keywords.get("subfolder", ""))
+    try:
+        return _read(path, keywords)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ModelLoadError(
+            f"{path}: tokenizer_config.json, special_tokens_map.json or added_tokens.json has tokens in no known form "
+            f"({error}); fetch the model again."
+        ) from error
+
+
+def _read(path: Path, keywords: Mapping[str, Any]) -> TokenizerFiles:
     config = {**read_json(path / "tokenizer_config.json"), **keywords}
     added = {int(i): _token(token) for i, token in config.get("added_tokens_decoder", {}).items()}
     if not added:
@@ -92,7 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelLoadError(f"{path}: cannot be read as JSON ({error}); fetch the model again.") from error
     if not isinstance(content, dict):
         raise ModelLoadError(f"{path}: holds no JSON object; fetch the model again.")
@@ -113,7 +123,13 @@ def _token(value: Any) -> AddedToken:
 def _check(keywords: Mapping[str, Any]) -> None:
     if keywords.get("trust_remote_code"):
         raise ConfigurationError(
-            "engine_options.tokenizer.trust_remote_code: alcove runs no code from a model folder; remove the key."
+            "engine_options.tokenizer.trust_remote_code: alcove runs no code from a model folder; remove the key: a "
+            "tokenizer.json, or a class that transformers has itself, needs none."
+        )
+    subfolder = PurePath(str(keywords.get("subfolder", "")))
+    if subfolder.is_absolute() or ".." in subfolder.parts:
+        raise ConfigurationError(
+            f"engine_options.tokenizer.subfolder: {str(subfolder)!r} is not in the model's folder; name one that is."
         )
     unknown = sorted(set(keywords) - _HONOURED - _IMMATERIAL - {"trust_remote_code"})
     if unknown:

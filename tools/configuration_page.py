@@ -1,6 +1,6 @@
-"""Writes docs/configuration.md from the settings' own docstrings: `python -m tools.configuration_page`.
+"""Writes what is made of the settings' own docstrings: `python -m tools.configuration_page`.
 
-A test holds the page to what this makes.
+These are docs/configuration.md and the JSON schema that is shipped. Tests hold both to what this makes.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from alcove.config.schema import FILE, text
 from alcove.config.settings import AuthSettings, ModelSettings, PromptSettings, ServerSettings, Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -21,7 +22,13 @@ Written by `python -m tools.configuration_page` from the docstrings in `src/alco
 `alcove serve [WHAT]` takes a configuration file, a model folder or a pulled name. Without WHAT it takes
 `LLM_ARTIFACT_DIR`, else `alcove.toml` or a `config.json` with `MODELS` in the working directory, else the built-in
 models. Values come from the defaults, then the file, then the environment, then flags; `alcove check [WHAT]` prints
-every value and its origin. An unknown key is an error that names the nearest known one.
+every value and its origin, or all that is wrong, a line each with the nearest right name
+([models.md](models.md#serving-several-models)). `alcove init` writes an `alcove.toml` for the models in the store, with
+all of the settings below as comments.
+
+Editors complete and check the file by its JSON schema: write it beside the file with
+`alcove schema > alcove.schema.json`, and begin the file with the line `#:schema ./alcove.schema.json`. Taplo and Even
+Better TOML understand it; the schema is made from the same source as this page.
 
 In the environment a setting is `ALCOVE_` and its name in capitals: `ALCOVE_PORT=9000`, `ALCOVE_DEVICE=cuda`; a model's
 setting then holds for every model served. Keys come from `ALCOVE_API_KEYS` (separated by commas) or `auth.keys_file`.
@@ -34,7 +41,7 @@ TABLES: list[tuple[str, type[BaseModel]]] = [
     ("[[model]]", ModelSettings),
     ("[model.prompt]", PromptSettings),
 ]
-HIDDEN = {"keys", "loopback_only", "prompt"}
+HIDDEN = {"keys", "admin_keys", "loopback_only", "prompt"}
 """Fields that no file sets, or that have a table of their own."""
 
 
@@ -69,3 +76,4 @@ def _default(value: Any) -> str:
 if __name__ == "__main__":
     assert set(Settings.model_fields) == {"home", "server", "auth", "models"}
     PAGE.write_text(page())
+    FILE.write_text(text())

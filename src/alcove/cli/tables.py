@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,4 +19,11 @@ def show(titles: Iterable[str], rows: Iterable[tuple[str, ...]], faint: frozense
         table.add_column(title, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(*map(Text, row), style="dim" if number in faint else None)
-    Console(highlight=False, width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(highlight=False, width=_UNBOUNDED)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())

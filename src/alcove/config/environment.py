@@ -12,12 +12,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from alcove.config.layers import Entry, Layer, Location, Origin, nearest
+from alcove.config.layers import MADE, Entry, Layer, Location, Origin
+from alcove.config.problems import nearest, noting
 from alcove.config.settings import AuthSettings, ModelSettings, ServerSettings, Settings
+from alcove.config.validation import in_words
 from alcove.errors import ConfigurationError
 
 PREFIX = "ALCOVE_"
-OTHERS = frozenset({"ALCOVE_CONFIG", "ALCOVE_API_KEYS"})
+OTHERS = frozenset({"ALCOVE_CONFIG", "ALCOVE_API_KEYS", "ALCOVE_ADMIN_KEYS"})
 """Variables of ours that are not a field: the WHAT of `alcove serve`, and the keys."""
 
 EVERY_MODEL = "every model"
@@ -28,7 +30,7 @@ _OF_ONE_MODEL = {"name", "source", "revision", "aliases", "default", "prompt", "
 FIELDS: Mapping[str, tuple[Location, Any]] = {
     "home": (("home",), Settings.model_fields["home"]),
     **{name: (("server", name), field) for name, field in ServerSettings.model_fields.items()},
-    **{name: (("auth", name), field) for name, field in AuthSettings.model_fields.items() if name != "keys"},
+    **{name: (("auth", name), field) for name, field in AuthSettings.model_fields.items() if name not in MADE},
     **{
         name: (("models", EVERY_MODEL, name), field)
         for name, field in ModelSettings.model_fields.items()
@@ -41,16 +43,19 @@ _KUBERNETES = re.compile(r"ALCOVE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(
 """What Kubernetes sets in every container of a namespace that has a service named `alcove` or `alcove-...`; it also
 sets `ALCOVE_PORT=tcp://...` (kubernetes.io, "Accessing the Service": environment variables)."""
 
+_OTLP, _OTLP_TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _LOG_LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error", "CRITICAL": "error"}
 
 
 def from_environment(environ: Mapping[str, str]) -> Layer:
-    """What the environment says: our variables, `LOGGING_LEVEL` (ctranslate2-fastapi's), `XDG_DATA_HOME`.
+    """What the environment says: our variables, `LOGGING_LEVEL` (ctranslate2-fastapi's), `XDG_DATA_HOME`,
+    OpenTelemetry's.
 
-    Raises `ConfigurationError` for an unknown `ALCOVE_` variable and a value of the wrong type.
+    Unknown `ALCOVE_` variables and values of the wrong type are among the layer's problems.
     """
     entries: dict[Location, Entry] = {}
     warnings: list[str] = []
+    problems: list[str] = []
     if data := environ.get("XDG_DATA_HOME"):
         entries["home",] = Entry(str(Path(data) / "alcove"), Origin("environment", "XDG_DATA_HOME"))
     if level := environ.get("LOGGING_LEVEL"):
@@ -58,17 +63,31 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
             entries["server", "log_level"] = Entry(_LOG_LEVELS[level.upper()], Origin("environment", "LOGGING_LEVEL"))
         else:
             warnings.append(f"environment: LOGGING_LEVEL: {level!r} is none of {', '.join(_LOG_LEVELS)}; ignored")
+    entries |= _traces(environ)
     for variable, text in sorted(environ.items()):
         if not variable.startswith(PREFIX) or variable in OTHERS or not text or _of_kubernetes(variable, text):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in FIELDS:
             known = [PREFIX + field.upper() for field in FIELDS]
-            raise ConfigurationError(f"environment: {variable}: unknown variable{nearest(variable, [*known, *OTHERS])}")
+            problems.append(f"environment: {variable}: unknown variable{nearest(variable, [*known, *OTHERS])}")
+            continue
         location, field = FIELDS[name]
         origin = Origin("environment", variable)
-        entries[location] = Entry(_parsed(text, field.annotation, origin), origin)
-    return Layer(source="environment", entries=entries, warnings=tuple(warnings))
+        with noting(problems):
+            entries[location] = Entry(_parsed(text, field.annotation, origin), origin)
+    return Layer(source="environment", entries=entries, warnings=tuple(warnings), problems=tuple(problems))
+
+
+def _traces(environ: Mapping[str, str]) -> dict[Location, Entry]:
+    """Where OpenTelemetry's own variables send traces (opentelemetry.io, "OTLP Exporter Configuration")."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return {}
+    for variable, path in ((_OTLP_TRACES, ""), (_OTLP, "/v1/traces")):
+        if endpoint := environ.get(variable):
+            url = endpoint.rstrip("/") + path if path else endpoint
+            return {("server", "otel_endpoint"): Entry(url, Origin("environment", variable))}
+    return {}
 
 
 def from_flags(flags: Mapping[str, Any]) -> Layer:
@@ -95,8 +114,8 @@ def _parsed(text: str, annotation: Any, origin: Origin) -> Any:
         value = TypeAdapter(annotation).validate_strings(text)
         return str(value) if isinstance(value, Path) else value
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
-        raise ConfigurationError(f"{origin}: {problem}, not {text!r}") from None
+        fault = error.errors(include_url=False)[0]
+        raise ConfigurationError(f"{origin}: {in_words(fault, f', not {text!r}')}") from None
 
 
 def _of_kubernetes(variable: str, text: str) -> bool:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from alcove.config.files import read_json
-from alcove.config.layers import Entry, Layer, Location, Origin, nearest
+from alcove.config.keys import key_of
+from alcove.config.layers import Entry, Layer, Location, Origin
+from alcove.config.problems import nearest
 from alcove.errors import ConfigurationError
 
 BOOTSTRAP = "bootstrap_config.json"
@@ -95,96 +97,108 @@ def from_config_json(path: Path, data: Mapping[str, Any], cwd: Path) -> Layer:
 
     `NAME` is a folder relative to `cwd` or a Hub id. Without `METRICS` there is no `/v1/metrics`, and an `ENV` other
     than `production` means a debug log, as there. Tokens always go where the model is: `TOKENIZER_DEVICE` is checked
-    and sets nothing. Raises `ConfigurationError` for unknown keys and values that cannot be used.
+    and sets nothing. Unknown keys and values that cannot be used are among the layer's problems.
     """
-    _check_keys(path, "", data, _KEYS)
     entries: dict[Location, Entry] = {}
+    problems: list[str] = []
 
     def put(location: Location, value: Any, key: str) -> None:
         entries[location] = Entry(value, Origin(str(path), key))
 
+    table = _Table(path, "", data, problems)
+    table.check(_KEYS)
     if "HOST" in data:
         put(("server", "host"), data["HOST"], "HOST")
-    put(("server", "port"), data.get("PORT", 5000), _named("PORT", data))
-    put(("server", "json_metrics"), bool(_typed(path, "METRICS", data, int, default=0)), _named("METRICS", data))
+    put(("server", "port"), data.get("PORT", 5000), table.named("PORT"))
+    put(("server", "json_metrics"), bool(table.take("METRICS", int, 0)), table.named("METRICS"))
     if "ENV" in data:
-        put(("server", "log_level"), "info" if _typed(path, "ENV", data, str) == "production" else "debug", "ENV")
+        put(("server", "log_level"), "info" if table.take("ENV", str) == "production" else "debug", "ENV")
     if "BEARER_TOKENS" in data:
-        if not data["BEARER_TOKENS"]:
-            raise ConfigurationError(
+        tokens = data["BEARER_TOKENS"]
+        if not tokens:
+            problems.append(
                 f"{path}: BEARER_TOKENS: holds no token, so that nobody could use the server; add one, or "
                 "remove the key to serve without"
             )
-        put(("auth", "keys"), data["BEARER_TOKENS"], "BEARER_TOKENS")
-    models = _typed(path, "MODELS", data, dict)
-    enabled = {
-        name: model for name, model in models.items() if _is_enabled(path, f"MODELS.{name}", _table(path, name, model))
-    }
-    for index, (name, model) in enumerate(enabled.items()):
-        for field, (value, key) in _model(path, name, model, cwd).items():
-            put(("models", index, field), value, f"MODELS.{name}{key}")
-    return Layer(source=str(path), entries=entries, forerunner=True)
+        elif not (isinstance(tokens, list) and all(isinstance(token, str) and token for token in tokens)):
+            table.note("BEARER_TOKENS", "should be a list of texts, none of them empty")
+        else:
+            put(("auth", "keys"), [key_of(token, number) for number, token in enumerate(tokens, 1)], "BEARER_TOKENS")
+    index = 0
+    for name, model in table.take("MODELS", dict).items():
+        before = len(problems)
+        fields = _model(_Table(path, f"MODELS.{name}", model, problems), name, cwd)
+        if fields and len(problems) == before:
+            for field, (value, key) in fields.items():
+                put(("models", index, field), value, f"MODELS.{name}{key}")
+            index += 1
+    return Layer(source=str(path), entries=entries, forerunner=True, problems=tuple(problems))
 
 
-def _model(path: Path, name: str, model: dict[str, Any], cwd: Path) -> dict[str, tuple[Any, str]]:
-    """Fields of `ModelSettings`, each with the key that set it."""
-    label = f"MODELS.{name}."
-    kind = _typed(path, f"{label}TYPE", model, str)
-    if kind not in _TASKS:
-        raise ConfigurationError(
-            f"{path}: {label}TYPE: unknown type {kind!r}; it is one of {', '.join(_TASKS)}{nearest(kind, _TASKS)}"
-        )
-    for key in ("MODEL_DEVICE", "TOKENIZER_DEVICE"):
-        if model.get(key) is not None:
-            _typed(path, label + key, model, str)
-    device = model.get("MODEL_DEVICE", "cuda")
-    source = _typed(path, f"{label}NAME", model, str)
+def _model(table: "_Table", name: str, cwd: Path) -> dict[str, tuple[Any, str]]:
+    """Fields of `ModelSettings`, each with the key that set it; none of a model that is not enabled."""
+    table.check(_MODEL_KEYS)
+    if not table.take("ENABLED", bool, True):
+        return {}
+    kind = table.take("TYPE", str)
+    if kind and kind not in _TASKS:
+        table.note("TYPE", f"unknown type {kind!r}; it is one of {', '.join(_TASKS)}{nearest(kind, _TASKS)}")
+    device = table.take("MODEL_DEVICE", str, "cuda", nullable=True)
+    table.take("TOKENIZER_DEVICE", str, "", nullable=True)
+    source = table.take("NAME", str)
     folder = cwd / expanduser(source)
-    options = {
-        place: _typed(path, label + key, model, dict, default={}) for key, place in _TABLES.items() if key in model
-    }
-    generation = dict(_typed(path, f"{label}GENERATE_CONFIG", model, dict, default={}))
+    options = {place: table.take(key, dict) for key, place in _TABLES.items() if key in table.data}
+    generation = dict(table.take("GENERATE_CONFIG", dict, {}))
     if "max_tokens" in generation:  # there the name of OpenAI's limit meant the whole length
         generation["max_length"] = generation.pop("max_tokens")
     return {
         "name": (name, ""),
         "source": (str(folder) if folder.is_dir() else source, ".NAME"),
         "engine": ("transformers", ""),
-        "task": (_TASKS[kind], ".TYPE"),
-        "device": ("map" if device is None else device, "." + _named("MODEL_DEVICE", model)),
+        "task": (_TASKS.get(kind), ".TYPE"),
+        "device": ("map" if device is None else device, "." + table.named("MODEL_DEVICE")),
         "revision": (options.get("model", {}).get("revision"), ".MODEL_CONFIG"),
         "generation": (generation, ".GENERATE_CONFIG"),
-        "engine_options": (options, "." + ", ".join(key for key in _TABLES if key in model)),
+        "engine_options": (options, "." + ", ".join(key for key in _TABLES if key in table.data)),
     }
 
 
-def _named(key: str, data: Mapping[str, Any]) -> str:
-    return key if key in data else f"{key} (its default)"
+_NEEDED = object()
 
 
-def _table(path: Path, name: str, model: Any) -> dict[str, Any]:
-    if not isinstance(model, dict):
-        raise ConfigurationError(f"{path}: MODELS.{name}: should be an object")
-    _check_keys(path, f"MODELS.{name}.", model, _MODEL_KEYS)
-    return model
+class _Table:
+    """An object of the file, whose values are taken by type. What is wrong is noted, and a value of the type given
+    instead."""
 
+    def __init__(self, path: Path, label: str, data: Any, problems: list[str]) -> None:
+        self._path, self._label, self._problems = path, label, problems
+        self.data: Mapping[str, Any] = data if isinstance(data, dict) else {}
+        self._is_table = isinstance(data, dict)
+        if not self._is_table:
+            problems.append(f"{path}: {label}: should be an object")
 
-def _is_enabled(path: Path, label: str, model: dict[str, Any]) -> bool:
-    return bool(_typed(path, f"{label}.ENABLED", model, bool, default=True))
+    def check(self, known: frozenset[str]) -> None:
+        """Note the keys that are unknown."""
+        for key in self.data:
+            if key not in known:
+                self.note(key, f"unknown key{nearest(key, known)}")
 
+    def take(self, key: str, kind: type, default: Any = _NEEDED, *, nullable: bool = False) -> Any:
+        """The value of a key, or its default; a key without one is needed."""
+        if key not in self.data:
+            if default is _NEEDED and self._is_table:
+                self.note(key, "is missing")
+            return kind() if default is _NEEDED else default
+        value = self.data[key]
+        if isinstance(value, kind) or (nullable and value is None):
+            return value
+        self.note(key, f"should be {_JSON_NAMES[kind]}, not {value!r}")
+        return kind()
 
-def _check_keys(path: Path, label: str, data: Mapping[str, Any], known: frozenset[str]) -> None:
-    for key in data:
-        if key not in known:
-            raise ConfigurationError(f"{path}: {label}{key}: unknown key{nearest(key, known)}")
+    def note(self, key: str, problem: str) -> None:
+        """Note what is wrong with a key."""
+        self._problems.append(f"{self._path}: {f'{self._label}.{key}' if self._label else key}: {problem}")
 
-
-def _typed(path: Path, label: str, data: Mapping[str, Any], kind: type, default: Any = None) -> Any:
-    """The value whose key ends `label`; a missing one is its default, or an error where it has none."""
-    key = label.rpartition(".")[2]
-    value = data.get(key, default)
-    if value is None and key not in data:
-        raise ConfigurationError(f"{path}: {label}: is missing")
-    if not isinstance(value, kind):
-        raise ConfigurationError(f"{path}: {label}: should be {_JSON_NAMES[kind]}, not {value!r}")
-    return value
+    def named(self, key: str) -> str:
+        """What an origin calls the key."""
+        return key if key in self.data else f"{key} (its default)"

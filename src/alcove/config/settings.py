@@ -3,11 +3,11 @@
 The docstring under a field is its documentation, here and wherever the configuration is explained to a person.
 """
 
-from os.path import expanduser
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from platformdirs import user_data_path
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 EngineName = Literal["auto", "ctranslate2", "transformers", "echo"]
 TaskName = Literal["auto", "seq2seq", "causal"]
@@ -24,29 +24,81 @@ class ServerSettings(_Frozen):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
-    docs: bool = True
-    """Whether `/docs` and `/openapi.json` are served."""
+    docs: bool | None = None
+    """Whether `/docs` and `/openapi.json` are served, to anyone; left out, they are where there are no keys."""
     json_metrics: bool = True
     """Whether `/v1/metrics` answers (Prometheus' `/metrics` always does)."""
     cors_origins: tuple[str, ...] = ()
-    """Web origins whose pages may call the server from a browser."""
+    """Web origins whose pages may call the server from a browser, like `https://chat.example`; `*` is any."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which the server answers: the `Host` header without its port; `*.example` is all names below, `*` any.
+    On a loopback address those of this machine are among them and others are refused; elsewhere all are answered unless
+    some are named here."""
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     """Largest request body."""
+    max_connections: int | None = Field(default=None, ge=1)
+    """Connections at the same time; a further one is answered 503 at once. Left out, 64 fewer than the files that the
+    process may open."""
+    header_timeout_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    """How long a client may take to send the head of a request."""
+    body_timeout_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """How long it may take to send the body, and a second more for each 4 KiB of it that have come."""
+    send_timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    """How long it may take nothing of an answer that waits for it, before it is cut off."""
+    keep_alive_timeout_s: int = Field(default=75, ge=1)
+    """How long a connection is kept for a next request; longer than the proxy in front keeps it."""
     drain_timeout_s: float = Field(default=30.0, ge=0, allow_inf_nan=False)
     """How long running requests may take to end when the server is told to stop."""
+    memory_limit: ByteSize | None = None
+    """Most memory of the process, in bytes or as "6GiB": before another model is loaded, those that have been idle
+    longest are unloaded. Left out, four fifths of what the machine, or the container, has."""
+    load_timeout_s: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    """How long a request waits for its model to be loaded, before it is refused with 503."""
+    on_engine_death: Literal["keep", "exit"] = "keep"
+    """What happens when a model's engine hangs, or its process crashes again and again: `keep` serves on, not ready;
+    `exit` ends the server with code 70, for a supervisor to start it again."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """Lines for people or JSON for machines; `auto` is text at a terminal and JSON elsewhere."""
+    otel_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]")
+    """OpenTelemetry collector that is sent traces (OTLP over HTTP), like `http://127.0.0.1:4318`: `/v1/traces` is added
+    where there is no path. Needs the extra `otel`. Left out, what `OTEL_EXPORTER_OTLP_ENDPOINT` or
+    `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` says."""
+
+
+class Key(_Frozen):
+    """An accepted bearer token, of which only the digest is kept."""
+
+    name: str
+    """Whose it is, for the log and for limits: as configured, else `key-N`."""
+    digest: str = Field(repr=False, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the token, as hexadecimal digits."""
 
 
 class AuthSettings(_Frozen):
-    """Who may use the server."""
+    """Who may use the server, and how much of it."""
 
-    keys: tuple[str, ...] = Field(default=(), repr=False)
-    """Accepted bearer tokens, gathered by `config/load.py`; never written into an `alcove.toml`."""
+    keys: tuple[Key, ...] = Field(default=(), repr=False)
+    """Accepted keys, gathered by `config/access.py`; never written into an `alcove.toml`."""
     keys_env: str = "ALCOVE_API_KEYS"
     """Environment variable that holds the keys, separated by commas."""
     keys_file: str | None = None
-    """File that holds the keys, one a line."""
+    """File that holds the keys, one a line: a key, `sha256:` and its digest, or `NAME = ` and either."""
+    admin_keys: tuple[Key, ...] = Field(default=(), repr=False)
+    """Keys that open `/admin`, and nothing else; gathered as the others are."""
+    admin_keys_env: str = "ALCOVE_ADMIN_KEYS"
+    """Environment variable that holds the keys for `/admin`; without any there is no `/admin`."""
+    admin_keys_file: str | None = None
+    """File that holds the keys for `/admin`, in the same form."""
+    key_concurrency: int | None = Field(default=None, ge=1)
+    """Requests of one key at the same time; a further one is refused with 429. Left out, any number. Without keys all
+    clients are one, here and below."""
+    key_requests_per_minute: int | None = Field(default=None, ge=1)
+    """POST requests of one key in any 60 seconds; left out, any number."""
+    key_tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Tokens of prompts and answers of one key in any 60 seconds, after which no further request is begun; left out,
+    any number."""
     insecure_no_auth: bool = False
     """Answer everyone, on any address, without keys."""
     loopback_only: bool = False
@@ -90,12 +142,32 @@ class ModelSettings(_Frozen):
     """Further public names."""
     default: bool = False
     """Whether requests without a `model` go here; with one model served, they do anyway."""
+    load: Literal["start", "first_use"] = "start"
+    """When the model is loaded: before the server answers, or when the first request asks for it."""
+    ttl_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds after its last request that the model is unloaded; the next one loads it again. Left out, it stays."""
     workers: int | None = Field(default=None, ge=1)
     """Batches that run at the same time; left out, chosen by machine and engine."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one worker; left out, chosen by machine and engine."""
     max_queue: int = Field(default=64, ge=0)
     """Requests that may wait; more are refused with 503."""
+    queue_timeout_s: float = Field(default=300.0, ge=0, allow_inf_nan=False)
+    """Seconds that a request may wait until work on it begins; then it is answered with 504. 0 is no limit, here and
+    below."""
+    first_token_timeout_s: float = Field(default=600.0, ge=0, allow_inf_nan=False)
+    """Seconds until the first token of its answer, the waiting counted; the outputs of a beam search arrive whole, at
+    its end."""
+    request_timeout_s: float = Field(default=3600.0, ge=0, allow_inf_nan=False)
+    """Seconds until the end of its answer; a stream that has begun ends with an error event."""
+    stall_timeout_s: float = Field(default=900.0, ge=0, allow_inf_nan=False)
+    """Seconds in which requests wait and the engine makes no step for any of them, after which it counts as hung: the
+    server is not ready any more, and `isolation` and `server.on_engine_death` say what happens then. To be longer than
+    the longest beam search, which makes no step before its end."""
+    isolation: Literal["none", "process"] = "none"
+    """`process` runs the engine in a process of its own, which is started again when it crashes or hangs; requests that
+    it had fail. Its memory is given back whole when the model is unloaded, and it has a budget of cores of its own: set
+    `workers` and `threads` where several models are busy at once."""
     max_batch_size: int = Field(default=32, ge=1)
     """Runs in one batch."""
     max_batch_tokens: int = Field(default=16_384, ge=1)
@@ -124,7 +196,7 @@ class ModelSettings(_Frozen):
 class Settings(_Frozen):
     """Everything alcove is asked to do."""
 
-    home: Path = Field(default_factory=lambda: Path(expanduser("~/.local/share/alcove")))
+    home: Path = Field(default_factory=lambda: user_data_path("alcove", appauthor=False))
     """Where pulled models are kept, in `models/`; set by `ALCOVE_HOME` alone, so that `pull` and `serve` agree."""
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()

@@ -12,13 +12,15 @@ from typing import Any
 from alcove.config import alcove_toml, legacy
 from alcove.config.files import read_json, read_text
 from alcove.config.layers import Entry, Layer, Origin
+from alcove.config.problems import NEAR_PATH, nearest
 from alcove.errors import ConfigurationError
 
 BUILTIN = "builtin:"
 BUILTIN_MODELS = ("alcove-seq2seq", "alcove-chat")
 """The models of the package; the first is the default."""
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+_CONFIGURATIONS = {".toml", ".json"}
 _WEIGHTS = ("model.bin", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 
 
@@ -45,9 +47,24 @@ def _named(what: str, cwd: Path) -> Layer:
     name = what.removeprefix(BUILTIN)
     if what.startswith(BUILTIN) or name in BUILTIN_MODELS:
         return _builtin((name,), origin)
-    if _HUB_NAME.fullmatch(what) and path.suffix not in {".toml", ".json"}:
+    if _HUB_NAME.fullmatch(what) and path.suffix not in _CONFIGURATIONS:
         return _one_model(what, what, origin)
-    raise ConfigurationError(f"{what}: no such file or folder, nor the name of a model")
+    raise ConfigurationError(f"{what}: no such file or folder, nor the name of a model{nearest_path(what, cwd)}")
+
+
+def nearest_path(path: str, cwd: Path, *, any_file: bool = False) -> str:
+    """`; did you mean './my-model'?`: a folder or configuration file, or any file, that lies where the path leads and
+    is named much like its last part."""
+    wanted = cwd / expanduser(path)
+    try:
+        beside = [
+            entry.name
+            for entry in wanted.parent.iterdir()
+            if any_file or entry.is_dir() or entry.suffix in _CONFIGURATIONS
+        ]
+    except OSError:
+        return ""
+    return nearest(wanted.name, beside, NEAR_PATH, before=path.rstrip("/").removesuffix(wanted.name))
 
 
 def _configured_folder(folder: Path, cwd: Path) -> Layer | None:

@@ -1,8 +1,9 @@
+import resource
 import socket
 
 import pytest
 
-from alcove.cli.listen import bind, url
+from alcove.cli.listen import bind, connection_limit, url
 from alcove.errors import ConfigurationError
 
 
@@ -47,3 +48,36 @@ def test_a_port_that_is_taken() -> None:
 def test_no_such_address(host: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{message}"):
         bind(host, 8000)
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The limit of open files, soft and hard, as the process sees and sets it; the last is the one that holds."""
+    limits = [(1024, 4096)]
+    monkeypatch.setattr("resource.getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr("resource.setrlimit", lambda which, pair: limits.append(pair))
+    return limits
+
+
+def test_connections_are_fewer_than_files(files: list[tuple[int, int]]) -> None:
+    assert connection_limit(None) == 4096 - 64
+    assert files[-1] == (4096, 4096), "the soft limit is raised"
+    assert connection_limit(100) == 100
+    with pytest.raises(ConfigurationError, match=r"^server\.max_connections: 5000 need 5064 open files, .* 4096: "):
+        connection_limit(5000)
+
+
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        ((64, 64), 1),
+        ((128, 128), 64),
+        ((1024, 1_000_000), 65_472),
+        ((1024, resource.RLIM_INFINITY), 65_472),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 65_472),
+        ((1_000_000, 1_000_000), 65_472),
+    ],
+)
+def test_connections_under_other_limits(files: list[tuple[int, int]], limits: tuple[int, int], most: int) -> None:
+    files.append(limits)
+    assert connection_limit(None) == most

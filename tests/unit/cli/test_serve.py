@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,11 @@ def server(cwd: Path, *command: str, **environ: str) -> Iterator[tuple[subproces
         process.stderr.close()
 
 
+def said(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Level and message of each event: what is not a terminal gets JSON."""
+    return [(event["level"], event["message"]) for event in map(json.loads, lines)]
+
+
 def models(url: str, headers: Mapping[str, str] | None = None) -> list[str]:
     request = urllib.request.Request(f"{url}/v1/models", headers=dict(headers or {}))
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -61,19 +66,24 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serves_and_stops_cleanly(folder: Path, stop: signal.Signals) -> None:
     with server(folder, "alcove", "serve", "--port", "0") as (process, url, lines):
-        assert lines == ["INFO  Loaded 'echo' model into memory", f"INFO  Listening on {url} (Ctrl-C stops)"]
+        assert [level for level, _ in said(lines)] == ["info", "info"]
+        assert "'echo'" in said(lines)[0][1]
+        assert said(lines)[1][1] == f"Listening on {url} (Ctrl-C stops)"
         assert models(url) == ["echo"]
         process.send_signal(stop)
         code, log = ended(process, 10)
         assert code == 0
-        assert log == "INFO  Stopping: requests have 30 s to end (Ctrl-C again stops at once)\n"
+        assert sorted(said(log.splitlines())) == [
+            ("info", "Stopping: requests have 30 s to end (Ctrl-C again stops at once)"),
+            ("info", "request"),  # which is written after its answer has been sent
+        ]
 
 
 def half_a_request(url: str) -> socket.socket:
     """A client that never sends the rest of its body."""
     host, port = url.removeprefix("http://").split(":")
     client = socket.create_connection((host, int(port)), timeout=10)
-    client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     time.sleep(0.3)
     return client
 
@@ -117,7 +127,10 @@ def test_debug_log_and_keys(folder: Path) -> None:
         process.send_signal(signal.SIGTERM)
         code, log = ended(process, 10)
         assert code == 0
-        assert '"GET /v1/models HTTP/1.1" 200' in log
+        requests = [event for event in map(json.loads, log.splitlines()) if event["logger"] == "alcove.requests"]
+        assert [(event["endpoint"], event["status"]) for event in requests if event["status"] == 200] == [
+            ("/v1/models", 200)
+        ]
         assert "sk-1" not in log
 
 
@@ -128,9 +141,31 @@ def test_reload_serves_from_a_child_and_stops_cleanly(folder: Path) -> None:
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize(("extra", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_text_at_a_terminal(folder: Path, extra: dict[str, str], coloured: bool) -> None:
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "LOGGING_LEVEL": "LOUD", **extra}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "alcove", "serve", "--port", "0"], cwd=folder, env=environ, stderr=theirs
+    )
+    os.close(theirs)  # so that reading ends when the process does
+    shown = ""
+    try:
+        while "Listening" not in shown:
+            shown += os.read(ours, 4096).decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    first, *_, last = shown.splitlines()
+    level = "\033[33mWARNING\033[0m" if coloured else "WARNING"
+    assert re.match(rf"\d\d:\d\d:\d\d {re.escape(level)} environment: LOGGING_LEVEL", first)
+    assert re.match(r"\d\d:\d\d:\d\d INFO  Listening on http", last)
+
+
 def test_any_asgi_server(folder: Path) -> None:
     with server(folder, "uvicorn", "alcove.asgi:app", "--port", "0") as (process, url, lines):
-        assert "INFO  Loaded 'echo' model into memory" in lines
+        assert any("'echo'" in line and json.loads(line)["level"] == "info" for line in lines if line.startswith("{"))
         assert models(url) == ["echo"]
         process.send_signal(signal.SIGTERM)
         process.wait(10)

@@ -1,5 +1,6 @@
 """The set-ups of both forerunners, key by key."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -229,7 +230,8 @@ class TestConfigJson:
 
     def test_bearer_tokens(self, tmp_path: Path) -> None:
         found = self.load(tmp_path, BEARER_TOKENS=["sk-1", "sk-2"], HOST="0.0.0.0")
-        assert found.settings.auth.keys == ("sk-1", "sk-2")
+        digests = [hashlib.sha256(token).hexdigest() for token in (b"sk-1", b"sk-2")]
+        assert [key.digest for key in found.settings.auth.keys] == digests
         assert not found.settings.auth.insecure_no_auth
         assert found.warnings == ()
 
@@ -261,7 +263,11 @@ class TestConfigJson:
             ({"MODELS": {"a": {"ENABLED": False}}}, "config.json: no model is enabled"),
             ({"MODELS": {"a": 1}}, "config.json: MODELS.a: should be an object"),
             ({"BEARER_TOKENS": []}, "config.json: BEARER_TOKENS: holds no token"),
-            ({"BEARER_TOKENS": "sk"}, "config.json: BEARER_TOKENS: should be a valid array"),
+            ({"BEARER_TOKENS": "sk"}, "config.json: BEARER_TOKENS: should be a list of texts, none of them empty"),
+            (
+                {"BEARER_TOKENS": ["sk", ""]},
+                "config.json: BEARER_TOKENS: should be a list of texts, none of them empty",
+            ),
         ],
     )
     def test_one_line_names_file_and_key(self, tmp_path: Path, more: dict[str, Any], message: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcove.config.load import Loaded, load
+from alcove.config.access import LOCAL_NAMES
+from alcove.config.load import Loaded, examine, load
 from alcove.config.settings import ServerSettings, Settings
 from alcove.errors import ConfigurationError
 
@@ -42,7 +43,8 @@ class TestWhat:
             ("alcove-seq2seq", "builtin:alcove-seq2seq", True),
             ("alcove-chat", "builtin:alcove-chat", False),
         ]
-        assert found.settings == Settings(models=found.settings.models)
+        local = ServerSettings(allowed_hosts=LOCAL_NAMES)
+        assert found.settings == Settings(models=found.settings.models, server=local)
         assert found.warnings == ()
 
     @pytest.mark.parametrize("what", ["alcove-chat", "builtin:alcove-chat"])
@@ -53,6 +55,10 @@ class TestWhat:
     def test_a_pulled_name(self, tmp_path: Path) -> None:
         (model,) = loaded(tmp_path, "google/flan-t5-base").settings.models
         assert (model.name, model.source) == ("google/flan-t5-base", "google/flan-t5-base")
+
+    def test_a_revision_of_a_pulled_name(self, tmp_path: Path) -> None:
+        (model,) = loaded(tmp_path, "google/flan-t5-base@refs/pr/1").settings.models
+        assert (model.name, model.source) == ("google/flan-t5-base@refs/pr/1", "google/flan-t5-base@refs/pr/1")
 
     def test_a_model_folder_is_named_after_itself(self, tmp_path: Path) -> None:
         folder = tmp_path / "my-model"
@@ -90,6 +96,14 @@ class TestWhat:
     )
     def test_absent(self, tmp_path: Path, what: str) -> None:
         assert refusal(tmp_path, what=what) == f"{what}: no such file or folder, nor the name of a model"
+
+    def test_absent_with_something_near(self, tmp_path: Path) -> None:
+        (tmp_path / "my-model").mkdir()
+        (tmp_path / "alcove.toml").write_text(MODEL)
+        absent = "no such file or folder, nor the name of a model; did you mean"
+        assert refusal(tmp_path, what="./my-modle/") == f"./my-modle/: {absent} './my-model'?"
+        assert refusal(tmp_path, what="alcov.toml") == f"alcov.toml: {absent} 'alcove.toml'?"
+        assert refusal(tmp_path, what=f"{tmp_path}/alcov.toml") == f"alcov.toml: {absent} 'alcove.toml'?"
 
     def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").touch()
@@ -139,6 +153,7 @@ class TestToml:
         folder = tmp_path / "etc"
         folder.mkdir()
         (folder / "keys").write_text("k")
+        (folder / "keys").chmod(0o600)
         (folder / "chat.jinja").write_text("{{ messages }}")
         (folder / "alcove.toml").write_text(
             '[auth]\nkeys_file = "keys"\n'
@@ -146,7 +161,7 @@ class TestToml:
             '[[model]]\nname = "b"\nsource = "org/b"\nprompt = { chat_template = "{{ messages[0].content }}" }\n'
         )
         found = loaded(tmp_path, "etc/alcove.toml").settings
-        assert found.auth.keys == ("k",)
+        assert len(found.auth.keys) == 1
         assert [model.source for model in found.models] == [f"{folder}/a", "org/b"]
         templates = [model.prompt.chat_template for model in found.models]
         assert templates == [f"{folder}/chat.jinja", "{{ messages[0].content }}"]
@@ -179,7 +194,11 @@ class TestToml:
                 "[server]\ndrain_timeout_s = inf\n" + MODEL,
                 "alcove.toml: server.drain_timeout_s: should be a finite number",
             ),
-            (MODEL + "engine = 'ct2'\n", "alcove.toml: model 't5'.engine: should be 'auto', 'ctranslate2', "),
+            (
+                MODEL + "engine = 'ctranslate'\n",
+                "alcove.toml: model 't5'.engine: should be 'auto', 'ctranslate2', 'transformers' or 'echo', not "
+                "\"ctranslate\"; did you mean 'ctranslate2'?",
+            ),
             (MODEL + "aliases = [1]\n", "alcove.toml: model 't5'.aliases: should be a valid string, not 1"),
             (MODEL + "prompt.format = 'x'\n", "alcove.toml: model 't5'.prompt.format: should contain {instruction}"),
             ("model = 3\n", "alcove.toml: model: should be tables, each headed [[model]]"),
@@ -211,6 +230,46 @@ class TestToml:
     def test_not_text(self, tmp_path: Path) -> None:
         (tmp_path / "alcove.toml").write_bytes(b"\xff\xfe")
         assert refusal(tmp_path) == "alcove.toml: not a text file in UTF-8"
+
+
+class TestExamine:
+    def test_all_that_is_wrong_and_what_can_be_used_of_the_rest(self, tmp_path: Path) -> None:
+        (tmp_path / "alcove.toml").write_text(
+            "[server]\nprot = 1\nport = 'x'\nhost = '::1'\n"
+            "[[model]]\n"
+            "[[model]]\nname = 3\nsource = 'a'\n"
+            "[[model]]\nname = 'b'\nsource = 'b'\nengine = 'x'\nthreads = 2\n"
+        )
+        found = examine(None, {"ALCOVE_DEVICE": "cpu", "ALCOVE_DEVICES": "cpu"}, {}, tmp_path)
+        assert [problem.replace(f"{tmp_path}/", "").partition(": should")[0] for problem in found.problems] == [
+            "alcove.toml: server.prot: unknown key; did you mean 'port'?",
+            "alcove.toml: model 1: 'name' is missing",
+            "alcove.toml: model 1: 'source' is missing",
+            "environment: ALCOVE_DEVICES: unknown variable; did you mean 'ALCOVE_DEVICE'?",
+            "alcove.toml: server.port",
+            "alcove.toml: model 3.name",
+            "alcove.toml: model 'b'.engine",
+        ]
+        (model,) = found.settings.models
+        assert (model.name, model.engine, model.threads, model.device) == ("b", "auto", 2, "cpu")
+        assert (found.settings.server.host, found.settings.server.port) == ("::1", 8000)
+        assert found.origins["models[0].threads"] == f"{tmp_path}/alcove.toml: model 'b'.threads"
+        assert found.origins["models[0].engine"] == "default"
+
+    def test_a_file_that_cannot_be_read_does_not_hide_the_environment(self, tmp_path: Path) -> None:
+        (tmp_path / "alcove.toml").write_text("[server")
+        toml, variable = examine(None, {"ALCOVE_PROT": "1", "ALCOVE_HOST": "0.0.0.0"}, {}, tmp_path).problems
+        assert "not valid TOML" in toml
+        assert variable.startswith("environment: ALCOVE_PROT")
+
+    def test_load_says_the_first_in_one_line_and_how_many_there_are(self, tmp_path: Path) -> None:
+        message = refusal(tmp_path, "[server]\nprot = 1\nhots = 1\n" + MODEL)
+        assert message == (
+            "alcove.toml: server.prot: unknown key; did you mean 'port'? (and 1 more: `alcove check` says all)"
+        )
+
+    def test_nothing_is_wrong(self, toml: Path) -> None:
+        assert examine(None, {}, {}, toml.parent) == load(None, {}, {}, toml.parent)
 
 
 class TestOrder:
@@ -258,7 +317,11 @@ class TestEnvironment:
             },
         ).settings.server
         assert server == ServerSettings(
-            docs=False, cors_origins=("https://a", "https://b"), drain_timeout_s=1.5, log_level="error"
+            docs=False,
+            cors_origins=("https://a", "https://b"),
+            allowed_hosts=LOCAL_NAMES,
+            drain_timeout_s=1.5,
+            log_level="error",
         )
 
     def test_a_models_variable_holds_for_every_model(self, tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ or key, and the remedy.
     │   └── ContextLengthExceeded
     ├── ModelNotFound             no such model is served
     ├── Overloaded                the queue of a model is full; try again
+    │   ├── ModelLoading          the model is not in memory yet
+    │   └── OutOfMemory           there is no room for it now
+    ├── ModelUnavailable          the model could not be loaded
     ├── ShuttingDown              the server is stopping
     ├── EngineFailure             the engine broke while it worked on a run
+    ├── DeadlineExceeded          the request took longer than it may
     ├── ConfigurationError        a setting, file or folder is wrong; the server does not start
     └── ModelLoadError            a model folder cannot be served
 """
@@ -46,12 +50,28 @@ class Overloaded(AlcoveError):
     """A model's queue is full: nothing of the request was begun."""
 
 
+class ModelLoading(Overloaded):
+    """The model is being loaded, and the request has waited for it as long as it may."""
+
+
+class OutOfMemory(Overloaded):
+    """There is no room for the model, or for this request's work, beside what is going on now."""
+
+
+class ModelUnavailable(AlcoveError):
+    """The model could not be loaded; the reason, which may tell of paths, is in the log."""
+
+
 class ShuttingDown(AlcoveError):
     """The server is stopping and takes no new work."""
 
 
 class EngineFailure(AlcoveError):
     """An engine raised while it worked on a run; the cause is in the log, never in the answer."""
+
+
+class DeadlineExceeded(AlcoveError):
+    """The request has waited, or its answer has taken, longer than the model's settings allow."""
 
 
 class ConfigurationError(AlcoveError):

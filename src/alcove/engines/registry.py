@@ -1,5 +1,8 @@
 """Which engine runs a folder, and how it is opened. Engines are imported only when a model needs them."""
 
+from contextlib import suppress
+from importlib import import_module
+
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import BatchEngine, PartialEngine, Vocabulary
 from alcove.errors import ModelLoadError
@@ -30,6 +33,20 @@ def open_engine(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabu
             from alcove.engines import echo
 
             return echo.load(settings)
+
+
+def import_engine(folder: ModelFolder) -> None:
+    """Import what runs the folder's model, and hold the interpreter for as long as that takes: torch's import stops
+    everything else for seconds. A library that is missing is found out when the model is loaded."""
+    with suppress(ImportError):
+        match folder.layout:
+            case "ctranslate2":
+                import_module("alcove.engines.ctranslate2")
+            case "transformers":
+                import_module("alcove.engines.transformers.engine")
+                import_module("alcove.engines.transformers.loading").import_class(folder)
+            case "echo":
+                pass
 
 
 def open_beside(engine: BatchEngine, folder: ModelFolder, settings: ModelSettings) -> PartialEngine | None:

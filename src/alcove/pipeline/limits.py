@@ -30,6 +30,11 @@ class Limits:
     default_total: int | None
     """The same, but counting the prompt (a causal model's `max_length`)."""
 
+    @property
+    def longest_input(self) -> int:
+        """Most tokens of a prompt, and of a causal model's answer with it."""
+        return self.prompt if self.total is None else self.total
+
     def room(self, prompt: int, forced: int, job: Job) -> int:
         """Most new tokens for a job whose prompt has `prompt` tokens and whose answer begins with `forced` ones.
 

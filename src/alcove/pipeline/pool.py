@@ -1,64 +1,183 @@
-"""The models that are served, by name and alias. Opened at start-up by the server, closed when it stops."""
+"""The models of the configuration, by name and alias: loads them at start-up or when they are asked for, and unloads
+what is idle for too long or in the way. Opened and closed by the server."""
 
 import asyncio
 import difflib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import signal
+import time
+from collections.abc import Iterator
 
-from alcove.config.settings import Settings
-from alcove.errors import ModelNotFound
+from alcove.config.settings import ModelSettings, Settings
+from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory
+from alcove.engines.registry import import_engine
 from alcove.metrics import Metrics
+from alcove.pipeline.about import About, about
 from alcove.pipeline.cores import Cores
+from alcove.pipeline.memory import SHARE as MEMORY_SHARE
+from alcove.pipeline.memory import available_bytes, in_words, resident_bytes, who_goes
 from alcove.pipeline.model import Model
+from alcove.pipeline.slot import Resident, Slot
+from alcove.store.find import find
+from alcove.store.recognise import recognise
 
 logger = logging.getLogger(__name__)
 
+SWEEP_S = 1.0
+"""How often idle models are looked for, in seconds."""
+
 
 class Pool:
-    """Loaded models, in the order of the configuration."""
+    """The slots of all models, in the order of the configuration."""
 
-    def __init__(self, models: Iterable[Model]) -> None:
-        self._models = list(models)
-        self._by_name = {name: model for model in self._models for name in (model.name, *model.settings.aliases)}
-        defaults = self._models if len(self._models) == 1 else [m for m in self._models if m.settings.default]
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Nothing is loaded yet. To be made on the event loop on which answers will be awaited."""
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._cores = Cores(len(os.sched_getaffinity(0)))
+        self._limit = settings.server.memory_limit or int(available_bytes() * MEMORY_SHARE)
+        self._at_rest = 0
+        """Memory of the process when it has imported its libraries and loaded nothing, in bytes."""
+        self._one_by_one = asyncio.Lock()
+        self._slots = [Slot(model, self._load, patience_s=settings.server.load_timeout_s) for model in settings.models]
+        self._by_name = {name: slot for slot in self._slots for name in (slot.name, *slot.settings.aliases)}
+        defaults = self._slots if len(self._slots) == 1 else [slot for slot in self._slots if slot.settings.default]
         self._default = defaults[0] if defaults else None
+        self._sweeper: asyncio.Task[None] | None = None
+        self.dead = False
+        """Whether the process is ending because an engine has died."""
 
     @classmethod
     async def open(cls, settings: Settings, metrics: Metrics) -> "Pool":
-        """Load all models, one after the other, each in a thread; raises `ModelLoadError` for the first that cannot
-        be loaded, after the others are released."""
-        models: list[Model] = []
-        loop = asyncio.get_running_loop()
-        cores = Cores(len(os.sched_getaffinity(0)))
+        """Load the models that are wanted at the start, one after the other. One that cannot be loaded does not stop
+        the others; raises the first one's `ModelLoadError` or `ConfigurationError` when no model is left."""
+        pool = cls(settings, metrics)
+        failures: list[AlcoveError] = []
         try:
-            for wanted in settings.models:
-                models.append(await asyncio.to_thread(Model.load, wanted, settings.home, metrics, cores, loop))
-                logger.info("Loaded '%s' model into memory", wanted.name)
+            for slot in pool:
+                if (failure := await pool._start(slot)) is not None:
+                    failures.append(failure)
+            if len(failures) == len(pool):
+                raise failures[0]
+            for failure in failures:
+                logger.error("Not served: %s", failure)
         except BaseException:
-            for model in models:
-                await asyncio.to_thread(model.close)
+            await pool.close()
             raise
-        return cls(models)
+        pool._sweeper = asyncio.create_task(pool._sweep())
+        return pool
 
-    def get(self, name: str | None) -> Model:
+    def get(self, name: str | None) -> Slot:
         """The model of this name or alias, or the default one; raises `ModelNotFound`."""
-        model = self._default if name is None else self._by_name.get(name)
-        if model is not None:
-            return model
+        slot = self._default if name is None else self._by_name.get(name)
+        if slot is not None:
+            return slot
         if name is None:
             raise ModelNotFound(f"Name a model: {', '.join(self._by_name)}. None of them is the default.")
-        near = difflib.get_close_matches(name, self._by_name, n=1)
+        near = difflib.get_close_matches(name[:200], self._by_name, n=1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Served here: {', '.join(self._by_name)}."
         raise ModelNotFound(f"The model '{name[:200]}' does not exist. {hint}")
 
-    def __iter__(self) -> Iterator[Model]:
-        return iter(self._models)
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots)
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self._slots)
 
-    def close(self) -> None:
-        """Stop and release all models. Blocks until their engines have let go."""
-        for model in self._models:
-            model.close()
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model that is loaded, or can be when it is asked for."""
+        return any(slot.state != "failed" and slot.trouble is None for slot in self._slots)
+
+    async def close(self) -> None:
+        """End what runs and release all models. Returns when their engines have let go."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for slot in self._slots:
+            await slot.close()
+
+    def _on_death(self, reason: str) -> None:
+        """An engine hangs, or cannot be kept alive; called in any thread."""
+        logger.critical("%s", reason)
+        if self._settings.server.on_engine_death == "exit":
+            self.dead = True
+            os.kill(os.getpid(), signal.SIGTERM)  # what else is going on has its time to end
+
+    async def _start(self, slot: Slot) -> AlcoveError | None:
+        """Load a model at start-up, or look at it if it is to be loaded later; returns what has failed."""
+        try:
+            if slot.settings.load == "start":
+                await slot.load()
+            else:
+                slot.about = await asyncio.to_thread(self._look_at, slot.settings)
+        except OutOfMemory as error:  # others have taken the room; it may be free when the model is asked for
+            logger.warning("%s It will be loaded when a request asks for it", error)
+        except AlcoveError as error:
+            if slot.state != "failed":
+                slot.failed(error)
+            return error
+        return None
+
+    async def _load(self, slot: Slot) -> Resident:
+        """Bring a model into memory, one at a time, in a thread. Raises what `Model.load` raises, and `OutOfMemory`."""
+        async with self._one_by_one:
+            settings = slot.settings
+            slot.about = await asyncio.to_thread(self._look_at, settings)
+            self._at_rest = self._at_rest or resident_bytes()
+            await self._make_room(slot, slot.about.bytes)
+            before, begun = resident_bytes(), time.monotonic()
+            model = await asyncio.to_thread(
+                Model.load,
+                *(settings, self._settings.home, self._metrics, self._cores, self._loop, self._on_death),
+            )
+            grown = max(resident_bytes() - before, 0)
+            logger.info(
+                "Loaded '%s' model into memory in %.1f s: %s, at work about %s are expected",
+                *(slot.name, time.monotonic() - begun, in_words(grown), in_words(slot.about.bytes)),
+            )
+            return Resident(model, max(grown, slot.about.bytes))
+
+    def _look_at(self, settings: ModelSettings) -> About:
+        """What the model is. What runs it is imported here: at start-up, when no streams are stopped by that."""
+        path = find(settings.source, settings.revision, settings.engine, self._settings.home)
+        folder = recognise(path, settings.task)
+        if settings.isolation == "none":
+            import_engine(folder)
+        return about(folder, settings)
+
+    async def _make_room(self, slot: Slot, needed: int) -> None:
+        """Unload idle models until `needed` bytes are free. Raises `ModelLoadError` when the model could never fit, and
+        `OutOfMemory` when those that are busy leave no room."""
+        if needed > self._limit:
+            raise ModelLoadError(
+                f"model '{slot.name}' needs about {in_words(needed)}, but {in_words(self._limit)} is the limit of "
+                "memory: set server.memory_limit, if there is more, or take a smaller compute_type"
+            )
+        while (missing := needed + self._taken() - self._limit) > 0:
+            going = who_goes(missing, [other for other in self._slots if other is not slot and other.idle])
+            if not going:
+                raise OutOfMemory(
+                    f"There is no room for the model '{slot.name}' now: it needs about {in_words(needed)}, and "
+                    f"{in_words(self._taken())} of {in_words(self._limit)} are taken."
+                )
+            for other in going:
+                if other.idle:  # it may have been asked for meanwhile
+                    logger.info("Unloading '%s' to make room for '%s'", other.name, slot.name)
+                    await other.unload()
+
+    def _taken(self) -> int:
+        """Memory in use: as measured, or as expected of the loaded models where they have not worked yet."""
+        elsewhere = sum(slot.bytes for slot in self._slots if slot.settings.isolation == "process")
+        expected = self._at_rest + sum(slot.bytes for slot in self._slots)
+        return max(resident_bytes() + elsewhere, expected)
+
+    async def _sweep(self) -> None:
+        """Unload models that have been idle for their time, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for slot in self._slots:
+                ttl_s = slot.settings.ttl_s
+                if ttl_s is not None and slot.idle and time.monotonic() - slot.used_at > ttl_s:
+                    await slot.unload()

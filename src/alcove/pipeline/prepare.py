@@ -69,7 +69,7 @@ class Preparer:
     @property
     def max_tokens(self) -> int:
         """Most tokens of a prompt, and of a causal model's answer with it."""
-        return self._limits.prompt if self._limits.total is None else self._limits.total
+        return self._limits.longest_input
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ids, special tokens included. Raises `InvalidRequest` for an id that there is not."""

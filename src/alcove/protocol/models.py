@@ -10,7 +10,15 @@ class ModelObject(msgspec.Struct, frozen=True):
 
     id: str
     created: int
-    """When it was loaded, in seconds since 1970."""
+    """When the server began to serve it, in seconds since 1970."""
+    state: str
+    """`ready`, `loading`, `absent` (a request loads it), `unloading` or `failed`."""
+    kind: str | None
+    """`seq2seq` or `causal`; null, like the two below, for a model whose folder cannot be read."""
+    engine: str | None
+    max_model_len: int | None
+    """Most tokens that it takes, as vLLM names it: a prompt's, a causal model's answer counted."""
+    aliases: tuple[str, ...]
     object: Literal["model"] = "model"
     owned_by: str = "alcove"
 
@@ -19,6 +27,25 @@ class ModelList(msgspec.Struct, frozen=True):
     """All served models."""
 
     data: list[ModelObject]
+    object: Literal["list"] = "list"
+
+
+class ManagedModel(msgspec.Struct, frozen=True):
+    """A model, for whoever manages the server."""
+
+    id: str
+    state: str
+    reason: str | None
+    """Why it could not be loaded."""
+    memory_bytes: int
+    """Memory that it takes: expected, or measured when it was loaded, whichever is more."""
+    running_requests: int
+
+
+class ManagedList(msgspec.Struct, frozen=True):
+    """All models, for whoever manages the server."""
+
+    data: list[ManagedModel]
     object: Literal["list"] = "list"
 
 

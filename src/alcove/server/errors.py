@@ -11,12 +11,19 @@ from starlette.responses import Response
 
 from alcove.errors import (
     AlcoveError,
+    ConfigurationError,
+    DeadlineExceeded,
     EngineFailure,
     InvalidRequest,
+    ModelLoadError,
+    ModelLoading,
     ModelNotFound,
+    ModelUnavailable,
+    OutOfMemory,
     Overloaded,
     ShuttingDown,
 )
+from alcove.metrics.record import current
 from alcove.protocol.errors import ErrorBody, ErrorObject
 
 logger = logging.getLogger(__name__)
@@ -24,6 +31,23 @@ logger = logging.getLogger(__name__)
 
 class InvalidKey(AlcoveError):
     """No bearer token, or none that is accepted."""
+
+
+class Forbidden(AlcoveError):
+    """The key does not open this, or the request comes from where none may come from."""
+
+
+class UnknownUrl(AlcoveError):
+    """Nothing is there."""
+
+
+class RateLimited(AlcoveError):
+    """The key has used what it may use for now."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """When to try again; OpenAI's client does not when it is over 120."""
 
 
 class ContentTooLarge(AlcoveError):
@@ -49,22 +73,34 @@ class Meaning(NamedTuple):
 
 _INTERNAL = Meaning(500, "server_error", "internal_error")
 _RETRY = (("retry-after", "1"),)
+_SOON, _LATER = (("retry-after", "5"),), (("retry-after", "30"),)
+_UNAVAILABLE = Meaning(503, "service_unavailable_error", "model_unavailable", _LATER)
 
 MEANINGS: dict[type[AlcoveError], Meaning] = {
     InvalidRequest: Meaning(400, "invalid_request_error", None),
     InvalidKey: Meaning(401, "invalid_request_error", "invalid_api_key", (("www-authenticate", "Bearer"),)),
+    Forbidden: Meaning(403, "permission_error", "forbidden"),
+    UnknownUrl: Meaning(404, "invalid_request_error", "unknown_url"),
     ModelNotFound: Meaning(404, "invalid_request_error", "model_not_found"),
     ContentTooLarge: Meaning(413, "invalid_request_error", "content_too_large"),
     UnsupportedMediaType: Meaning(415, "invalid_request_error", "unsupported_media_type"),
+    RateLimited: Meaning(429, "rate_limit_error", "rate_limit_exceeded"),
     EngineFailure: _INTERNAL,
     ClientGone: Meaning(499, "invalid_request_error", None),
     Overloaded: Meaning(503, "service_unavailable_error", "server_is_overloaded", _RETRY),
+    ModelLoading: Meaning(503, "service_unavailable_error", "model_loading", _SOON),
+    OutOfMemory: Meaning(503, "service_unavailable_error", "insufficient_memory", _SOON),
+    ModelUnavailable: _UNAVAILABLE,
+    # only who has an admin key is told of these, since their text tells of paths
+    ModelLoadError: _UNAVAILABLE,
+    ConfigurationError: _UNAVAILABLE,
     ShuttingDown: Meaning(503, "service_unavailable_error", "shutting_down", _RETRY),
+    DeadlineExceeded: Meaning(504, "server_error", "timeout"),
 }
 """An error type means what its nearest entry says; everything else is our own fault."""
 
 _PARAMS: dict[type[AlcoveError], str] = {ModelNotFound: "model"}
-_INTERNAL_MESSAGE = "The server failed on this request; its log says why."
+_INTERNAL_MESSAGE = "The server failed on this request; its log says why"
 
 
 def meaning(error: BaseException) -> Meaning:
@@ -75,22 +111,34 @@ def meaning(error: BaseException) -> Meaning:
 def body(error: BaseException) -> bytes:
     """OpenAI's error body. The text of our own faults stays in the log: it may tell of paths and addresses."""
     known = meaning(error)
-    message = _INTERNAL_MESSAGE if known is _INTERNAL else str(error)
-    param, code = _PARAMS.get(type(error)) if isinstance(error, AlcoveError) else None, known.code
+    message = str(error)
+    if known is _INTERNAL:
+        record = current.get()
+        message = f"{_INTERNAL_MESSAGE}." if record is None else f"{_INTERNAL_MESSAGE}, under {record.id}."
+    param = _PARAMS.get(type(error)) if isinstance(error, AlcoveError) else None
     if isinstance(error, InvalidRequest):
-        param, code = error.param, error.code
-    return msgspec.json.encode(ErrorBody(ErrorObject(message, known.type, param, code)))
+        param = error.param
+    return msgspec.json.encode(ErrorBody(ErrorObject(message, known.type, param, _code(error))))
+
+
+def _code(error: BaseException) -> str | None:
+    return error.code if isinstance(error, InvalidRequest) else meaning(error).code
 
 
 def response(error: BaseException) -> Response:
     """The whole answer to a request that failed."""
     known = meaning(error)
     log(error)
-    return Response(body(error), known.status, dict(known.headers), media_type="application/json")
+    headers = dict(known.headers)
+    if isinstance(error, RateLimited):
+        headers["retry-after"] = str(error.retry_after_s)
+    return Response(body(error), known.status, headers, media_type="application/json")
 
 
 def log(error: BaseException) -> None:
-    """Write down what is our own fault; a client's fault is its own business."""
+    """Note in the request's record that it has failed; what is our own fault goes to the log, too."""
+    if (record := current.get()) is not None:
+        record.failed, record.code = True, _code(error)
     if meaning(error) is _INTERNAL:
         logger.error("Failed on a request", exc_info=error)
 
@@ -109,6 +157,8 @@ async def _from_error(request: Request, error: BaseException) -> Response:
 async def _from_routing(request: Request, error: BaseException) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "unknown_url", 405: "method_not_allowed"}.get(error.status_code)
+    if (record := current.get()) is not None:
+        record.failed, record.code = True, code
     message = f"{HTTPStatus(error.status_code).phrase}: {request.method} {request.scope['path']}"
     wire = ErrorBody(ErrorObject(message, "invalid_request_error", None, code))
     return Response(msgspec.json.encode(wire), error.status_code, error.headers, media_type="application/json")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.bench.cases import echo, first_token, gaps, kept, memory, start, throughput
+from tests.bench.cases import echo, first_token, gaps, kept, loading, memory, start, throughput
 from tests.bench.figures import Row, Theme
 from tests.bench.setting import Setting
 
@@ -27,6 +27,7 @@ CASES: Mapping[str, Case] = {
     "gaps": Case(gaps.THEME, gaps.gaps),
     "echo": Case(echo.THEME, echo.echo),
     "memory": Case(memory.THEME, memory.memory),
+    "loading": Case(loading.THEME, loading.loading),
     "start": Case(start.THEME, start.start),
     "kept": Case(kept.THEME, kept.kept),
 }

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from alcove.pipeline.model import Model
+from alcove.pipeline.slot import Slot
 from alcove.protocol.models import EngineList, EngineObject, ModelList, ModelObject
 from alcove.server.state import Served
 
@@ -14,7 +14,7 @@ router = APIRouter()
 @router.get("/v1/models")
 async def list_models(state: Served) -> Response:
     """All models that are served."""
-    return _json(ModelList([_model(model) for model in state.models]))
+    return _json(ModelList([_model(slot) for slot in state.models]))
 
 
 @router.get("/v1/models/{model:path}")
@@ -26,7 +26,7 @@ async def retrieve_model(state: Served, model: str) -> Response:
 @router.get("/v1/engines")
 async def list_engines(state: Served) -> Response:
     """All models, as OpenAI's first API listed them."""
-    return _json(EngineList([_engine(model) for model in state.models]))
+    return _json(EngineList([_engine(slot) for slot in state.models]))
 
 
 @router.get("/v1/engines/{engine:path}")
@@ -35,12 +35,21 @@ async def retrieve_engine(state: Served, engine: str) -> Response:
     return _json(_engine(state.models.get(engine)))
 
 
-def _model(model: Model) -> ModelObject:
-    return ModelObject(model.name, model.loaded_at)
+def _model(slot: Slot) -> ModelObject:
+    about = slot.about
+    return ModelObject(
+        id=slot.name,
+        created=slot.created,
+        state=slot.state,
+        kind=about.kind if about else None,
+        engine=about.engine if about else None,
+        max_model_len=about.context if about else None,
+        aliases=slot.settings.aliases,
+    )
 
 
-def _engine(model: Model) -> EngineObject:
-    return EngineObject(model.name, model.loaded_at)
+def _engine(slot: Slot) -> EngineObject:
+    return EngineObject(slot.name, slot.created, slot.state != "failed")
 
 
 def _json(body: msgspec.Struct) -> Response:

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from alcove.errors import ModelUnavailable
 from alcove.server.state import Served
 
 router = APIRouter()
@@ -12,9 +13,10 @@ router = APIRouter()
 
 @router.get("/health")
 async def ready(state: Served) -> Response:
-    """200 when the models are loaded, 503 otherwise."""
-    status = "ready" if state.models else "no model"
-    return Response(msgspec.json.encode({"status": status}), media_type="application/json")
+    """200 when requests can be answered, 503 otherwise: nothing is loaded yet, or nothing could be."""
+    if not state.models.ready:
+        raise ModelUnavailable("No model can be loaded; the server's log says why.")
+    return Response(b'{"status":"ready"}', media_type="application/json")
 
 
 @router.get("/health/live")
@@ -25,7 +27,9 @@ async def live() -> Response:
 
 @router.get("/metrics")
 async def prometheus(state: Served) -> Response:
-    """Counters, in Prometheus' text format."""
+    """Counters, times and states, in Prometheus' text format."""
+    for slot in state.models:
+        state.metrics.model_state(slot.name, slot.state, slot.bytes)
     return Response(state.metrics.as_text(), media_type="text/plain; version=0.0.4")
 
 

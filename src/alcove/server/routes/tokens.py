@@ -24,7 +24,6 @@ async def tokenize(request: Request, state: Served) -> Response:
     fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
     chat = "messages" in fields
     wire = parse_plain(fields, TokenizeChat) if chat else parse_plain(fields, TokenizeText)
-    model = state.models.get(wire.model)
     job = Job(
         prompt=chat_of(wire) if isinstance(wire, TokenizeChat) else wire.prompt,
         param="messages" if chat else "prompt",
@@ -32,9 +31,10 @@ async def tokenize(request: Request, state: Served) -> Response:
         source_lang=wire.source_lang,
         target_lang=wire.target_lang,
     )
-    ids = await model.tokenize(job)
-    strings = model.token_strings(ids) if wire.return_token_strs else None
-    return _json(Tokens(len(ids), model.max_tokens, list(ids), strings))
+    async with state.models.get(wire.model).lease() as model:
+        ids = await model.tokenize(job)
+        strings = model.token_strings(ids) if wire.return_token_strs else None
+        return _json(Tokens(len(ids), model.max_tokens, list(ids), strings))
 
 
 @router.post("/v1/detokenize")
@@ -43,7 +43,8 @@ async def detokenize(request: Request, state: Served) -> Response:
     """The text of tokens."""
     fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
     wire = parse_plain(fields, DetokenizeRequest)
-    return _json(Detokenized(await state.models.get(wire.model).detokenize(wire.tokens)))
+    async with state.models.get(wire.model).lease() as model:
+        return _json(Detokenized(await model.detokenize(wire.tokens)))
 
 
 @router.post("/v1/score")

@@ -1,0 +1,177 @@
+"""A model's place: who waits for it, who keeps it, and what happens when it comes, goes or fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from alcove.config.settings import ModelSettings
+from alcove.errors import ModelLoadError, ModelLoading, ModelUnavailable, OutOfMemory
+from alcove.pipeline import slot as slots
+from alcove.pipeline.slot import Resident, Slot
+
+
+@dataclass(eq=False)
+class Model:
+    """Stands for a loaded model: what a slot needs of one."""
+
+    number: int
+    closed: bool = False
+
+    async def answer(self, jobs: Any, *, gather_s: float = 0.0) -> AsyncGenerator[list[int], None]:
+        for step in range(3):
+            assert not self.closed, "a model was taken away from somebody who used it"
+            yield [self.number, step]
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Loader:
+    """Loads at its own time; remembers what it has loaded."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
+    models: list[Model] = field(default_factory=list)
+
+    async def __call__(self, slot: Slot) -> Resident:
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        self.models.append(Model(len(self.models)))
+        return Resident(self.models[-1], 100)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def loader() -> Loader:
+    loader = Loader()
+    loader.go.set()
+    return loader
+
+
+def made(loader: Loader, *, patience_s: float = 5.0, max_queue: int = 8) -> Slot:
+    return Slot(ModelSettings(name="m", source="x", max_queue=max_queue), loader, patience_s=patience_s)
+
+
+async def all_of(slot: Slot) -> list[Any]:
+    return [events async for events in slot.answer([])]
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_many_first_requests_share_one_loading(loader: Loader) -> None:
+    slot = made(loader)
+    assert slot.state == "absent"
+    answers = await asyncio.gather(*(all_of(slot) for _ in range(5)))
+    assert answers == [[[0, 0], [0, 1], [0, 2]]] * 5
+    assert (len(loader.models), slot.state, slot.bytes) == (1, "ready", 100)
+
+
+async def test_a_request_waits_for_so_long_only_and_the_loading_goes_on(loader: Loader) -> None:
+    loader.go.clear()
+    slot = made(loader, patience_s=0.05)
+    with pytest.raises(ModelLoading):
+        await all_of(slot)
+    assert slot.state == "loading"
+    loader.go.set()
+    assert len(await all_of(slot)) == 3
+    assert len(loader.models) == 1
+
+
+async def test_so_many_may_wait_and_no_more(loader: Loader) -> None:
+    loader.go.clear()
+    slot = made(loader, max_queue=2)
+    waiting = [asyncio.create_task(all_of(slot)) for _ in range(2)]
+    await settled()
+    with pytest.raises(ModelLoading, match="2 requests wait"):
+        await all_of(slot)
+    loader.go.set()
+    assert all(len(answer) == 3 for answer in await asyncio.gather(*waiting))
+
+
+async def test_a_client_that_leaves_while_it_waits_takes_nothing_along(loader: Loader) -> None:
+    loader.go.clear()
+    slot = made(loader, max_queue=2)
+    leaving, staying = asyncio.create_task(all_of(slot)), asyncio.create_task(all_of(slot))
+    await settled()
+    leaving.cancel()
+    await settled()
+    loader.go.set()
+    assert len(await staying) == 3
+    assert slot.idle
+
+
+async def test_unloading_waits_for_those_who_use_the_model(loader: Loader) -> None:
+    slot = made(loader)
+    async with slot.lease() as model:
+        assert not slot.idle
+        unloading = asyncio.create_task(slot.unload())
+        await settled()
+        assert (slot.state, model.closed) == ("unloading", False)  # type: ignore[attr-defined]
+        newcomer = asyncio.create_task(all_of(slot))  # comes while the old model goes: has the next one
+        await settled()
+    await unloading
+    assert loader.models[0].closed
+    assert (await newcomer)[0] == [1, 0]
+
+
+async def test_a_reload_lets_old_requests_end_and_new_ones_begin(loader: Loader) -> None:
+    slot = made(loader)
+    async with slot.lease() as old:
+        await slot.reload()
+        assert (await all_of(slot))[0] == [1, 0]
+        assert not old.closed  # type: ignore[attr-defined]
+    while not loader.models[0].closed:
+        await asyncio.sleep(0.01)
+    assert not loader.models[1].closed
+
+
+async def test_a_reload_that_fails_leaves_the_old_model(loader: Loader) -> None:
+    slot = made(loader)
+    await slot.load()
+    loader.error = ModelLoadError("broken")
+    with pytest.raises(ModelLoadError):
+        await slot.reload()
+    assert slot.state == "ready"
+    assert (await all_of(slot))[0] == [0, 0]
+
+
+async def test_a_failure_is_told_and_tried_again_after_a_while(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = made(loader)
+    loader.error = ModelLoadError("/a/path is broken")
+    with pytest.raises(ModelUnavailable) as refusal:
+        await all_of(slot)
+    assert "/a/path" not in str(refusal.value), "clients are not told of paths"
+    assert (slot.state, slot.reason) == ("failed", "/a/path is broken")
+    loader.error = None
+    with pytest.raises(ModelUnavailable):  # at once: not tried yet
+        await all_of(slot)
+    assert not loader.models
+    now = slots.time.monotonic()
+    monkeypatch.setattr(slots.time, "monotonic", lambda: now + slots.RETRY_S + 1)
+    assert len(await all_of(slot)) == 3
+    assert (slot.state, slot.reason) == ("ready", None)
+
+
+async def test_no_room_is_not_a_failure_of_the_model(loader: Loader) -> None:
+    slot = made(loader)
+    loader.error = OutOfMemory("no room")
+    with pytest.raises(OutOfMemory):
+        await all_of(slot)
+    assert slot.state == "absent"
+    loader.error = None
+    assert len(await all_of(slot)) == 3
+
+
+async def test_closing_ends_what_is_there(loader: Loader) -> None:
+    slot = made(loader)
+    await slot.load()
+    await slot.close()
+    assert loader.models[0].closed

@@ -31,9 +31,9 @@ class ServerSettings(_Frozen):
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the server from a browser, like `https://chat.example`; `*` is any."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names under which the server answers: the `Host` header without its port; `*.example` is all names below, `*` any.
-    On a loopback address those of this machine are among them and others are refused; elsewhere all are answered unless
-    some are named here."""
+    """Names under which the server answers: the `Host` header without its port; `*.example` is all names below it, `*`
+    any. On a loopback address those of this machine are among them and others are refused; elsewhere all are answered
+    unless some are named here."""
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     """Largest request body."""
     max_connections: int | None = Field(default=None, ge=1)

@@ -1,27 +1,15 @@
-"""An id for every answer, in the header that OpenAI's clients show (`x-request-id`)."""
+"""The id of a request, for its answer (`x-request-id`, which OpenAI's clients show), the log and traces."""
 
+import re
 import uuid
+from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+_ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestId:
-    """ASGI middleware; the outermost, so that refusals have an id too."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and name its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = f"req_{uuid.uuid4().hex}"
-
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
-        await self._app(scope, receive, send_named)
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The client's own, if it sends one of up to 64 letters, digits, dots, underscores and hyphens; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _ACCEPTED.fullmatch(value):
+            return value.decode()
+    return f"req_{uuid.uuid4().hex}"

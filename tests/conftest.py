@@ -1,9 +1,34 @@
 """Fixtures of all tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from tests import every_error
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=5000)  # pytest --hypothesis-profile long
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched_clients() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        every_error.watch(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _every_error_is_openais() -> Iterator[None]:
+    yield
+    found, every_error.problems[:] = list(every_error.problems), []
+    assert not found, "answers that are not OpenAI's error"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"{every_error.seen} errors were held against OpenAI's schema.")
 
 
 @pytest.fixture(scope="session")

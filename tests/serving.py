@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +56,22 @@ def running(
     environment: Mapping[str, str] | None = None,
     module: str = "alcove",
     port: int | None = None,
+    python: Path = Path(sys.executable),
+    preexec: Callable[[], None] | None = None,
 ) -> Iterator[Server]:
-    """`python -m alcove serve ARGUMENTS` in a folder, from the first answer to the last; stopped as Ctrl-C would."""
+    """`python -m alcove serve ARGUMENTS` in a folder, from the first answer to the last; stopped as Ctrl-C would.
+    `preexec` is called in the new process before it becomes the server."""
     log = cwd / "server.log"
     port = free_port()
-    command = [sys.executable, "-m", module, *arguments, "--port", str(port)]
+    command = [str(python), "-m", module, *arguments, "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=cwd, env=clean_environment(**(environment or {})), stdout=out, stderr=subprocess.STDOUT
+            command,
+            cwd=cwd,
+            env=clean_environment(**(environment or {})),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            preexec_fn=preexec,
         )
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:

@@ -206,7 +206,7 @@ def test_queue_is_bounded(server: Server) -> None:
             )  # fmt: skip
             socket_ = socket.create_connection((request.url.host, request.url.port))
             socket_.sendall(
-                f"POST {request.url.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                f"POST {request.url.path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(request.content)}\r\n\r\n".encode()
                 + request.content
             )

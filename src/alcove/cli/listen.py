@@ -1,11 +1,18 @@
-"""Address and port -> bound sockets, before anything is loaded. Called by `cli/serve.py`."""
+"""Address and port -> bound sockets, and how many clients they can serve, before anything is loaded. Called by
+`cli/serve.py`."""
 
 import errno
 import os
+import resource
 import socket
 from collections.abc import Sequence
 
 from alcove.errors import ConfigurationError
+
+RESERVED_FILES = 64
+"""Open files that are not connections: models, logs, listening sockets, the event loop's own."""
+MOST_FILES = 65_536
+"""A process that may open millions is not made to: some libraries go through all of them when they start a child."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -39,6 +46,25 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener.close()
         raise ConfigurationError(_explained(host, port, hard[0]))
     return sockets
+
+
+def connection_limit(asked: int | None) -> int:
+    """How many connections there may be at once: `asked`, or what the limit of open files leaves. A soft limit is
+    raised as far as the hard one lets (a shell's is often 1,024).
+
+    Raises `ConfigurationError` when `asked` needs more files than the process may open.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    files = max(soft, most)
+    if asked is not None and asked > files - RESERVED_FILES:
+        raise ConfigurationError(
+            f"server.max_connections: {asked} need {asked + RESERVED_FILES} open files, and this process may open "
+            f"{files}: ask for fewer, or raise its limit (ulimit -n, LimitNOFILE)"
+        )
+    return asked or max(min(files, MOST_FILES) - RESERVED_FILES, 1)
 
 
 def url(sockets: Sequence[socket.socket]) -> str:

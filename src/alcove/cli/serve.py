@@ -1,26 +1,33 @@
-"""`alcove serve`: settings -> a listening socket -> uvicorn, until a signal. Called by `cli/commands.py`."""
+"""`alcove serve`: settings -> a listening socket -> uvicorn, until a signal. Called by `cli/commands`."""
 
 import asyncio
 import logging
 import math
 import os
+import signal
 import socket
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
-from alcove.cli.listen import bind, url
-from alcove.cli.logs import configure, configure_uvicorn
+from alcove.cli.listen import bind, connection_limit, url
+from alcove.cli.logs import configure, configure_process
 from alcove.config.environment import as_environment
 from alcove.config.load import load
 from alcove.config.settings import Settings
 from alcove.errors import ModelLoadError
+from alcove.server.access.reload import at_hang_up
+from alcove.server.http_deadlines import Deadlines
 from alcove.server.http_protocol import BoundedHttp
 
 log = logging.getLogger(__name__)
+
+_TICKS_A_SECOND = 10
+"""How often uvicorn's server asks whether there is something to do."""
 
 
 def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
@@ -28,10 +35,11 @@ def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
 
     Raises `ConfigurationError`, or `ModelLoadError` with the reason when start-up fails.
     """
-    loaded = load(what, os.environ, flags, Path.cwd())
+    load_again = partial(load, what, os.environ, flags, Path.cwd())
+    loaded = load_again()
     settings = loaded.settings
-    configure(settings.server.log_level, loaded.warnings)
-    configure_uvicorn(settings.server.log_level)
+    configure(settings.server.log_level, loaded.warnings, settings.server.log_format)
+    configure_process(settings.server.log_level)
     # Bound before the models are loaded: a port that is taken is found out at once.
     sockets = bind(settings.server.host, settings.server.port)
     if reload:
@@ -39,7 +47,7 @@ def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
         return
     from alcove.server.app import create_app
 
-    server = _Server(_uvicorn_config(create_app(settings), settings))
+    server = _Server(_uvicorn_config(create_app(settings, load_again), settings), _deadlines(settings))
     errors = _UvicornErrors(server)
     logging.getLogger("uvicorn.error").addFilter(errors)
     try:
@@ -58,17 +66,36 @@ def _uvicorn_config(app: Any, settings: Settings, **reloading: Any) -> uvicorn.C
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=server.log_level == "debug",
+        access_log=False,  # it would write down paths as they come; `server/request_log.py` has a line a request
         proxy_headers=False,
         server_header=False,
+        limit_concurrency=connection_limit(server.max_connections),
+        timeout_keep_alive=server.keep_alive_timeout_s,
         # Without it a half-sent request keeps the process alive for ever (uvicorn 0.54).
         timeout_graceful_shutdown=math.ceil(server.drain_timeout_s),
         **reloading,
     )
 
 
+def _deadlines(settings: Settings) -> Deadlines:
+    server = settings.server
+    return Deadlines(server.header_timeout_s, server.body_timeout_s, server.send_timeout_s)
+
+
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens and whose exit code is 0 when it is asked to stop."""
+    """uvicorn's server, which says where it listens, ends connections that keep it waiting, and whose exit code is 0
+    when it is asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, deadlines: Deadlines) -> None:
+        super().__init__(config)
+        self._deadlines = deadlines
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in cast("set[BoundedHttp]", self.server_state.connections).copy():
+                connection.sweep(now, self._deadlines)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -116,4 +143,8 @@ def _serve_reloading(
     os.environ |= as_environment(flags) | ({"ALCOVE_CONFIG": what} if what else {})
     package = Path(__file__).parent.parent
     config = _uvicorn_config("alcove.asgi:app", settings, reload=True, reload_dirs=[str(package)])
-    ChangeReload(config, target=_Server(config).run, sockets=sockets).run()
+    reloader = ChangeReload(config, target=_Server(config, _deadlines(settings)).run, sockets=sockets)
+    # The keys are the child's.
+    pass_on = at_hang_up(lambda: os.kill(cast(int, reloader.process.pid), signal.SIGHUP))
+    signal.signal(signal.SIGHUP, lambda *_: pass_on())
+    reloader.run()

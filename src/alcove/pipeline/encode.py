@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from alcove.config.settings import ModelSettings
-from alcove.errors import ConfigurationError, InvalidRequest
+from alcove.errors import ConfigurationError, ContextLengthExceeded, InvalidRequest
 from alcove.jobs import Chat, Job, Message, TokenIds
 from alcove.pipeline.known_ids import check_known
 from alcove.pipeline.limits import Limits
@@ -17,6 +17,10 @@ from alcove.pipeline.tokenizer import Tokenizer
 from alcove.pipeline.tokenizers.languages import languages_of
 from alcove.pipeline.truncate import truncated
 from alcove.store.folder import ModelFolder
+
+LONGEST_TOKEN = 64
+"""Characters that a token is thought to have at the most, unless the vocabulary has longer ones: a text that would be
+over the model's limit even so is refused before a second is spent on encoding it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Encoder:
         self._prompter = Prompter(folder, settings, tokenizer)
         self._languages = languages_of(folder, tokenizer)
         self._limits = limits
+        longest = max(map(len, filter(None, tokenizer.source_tokens)), default=0)
+        self._most_characters = limits.prompt * max(longest, LONGEST_TOKEN)
         self._forced_bos = forced_bos
         self._end = end
         self._fixed = () if settings.prompt.system is None else self._beginning(settings.name)
@@ -63,6 +69,10 @@ class Encoder:
     def encode(self, job: Job) -> Encoded:
         """All that the model is given; raises `InvalidRequest`."""
         prepared = self._prepared(job)
+        if job.truncate_prompt is None:
+            self._check_length(prepared.text, job.param)
+        self._check_length(job.continuation or "", job.param)
+        self._check_length(job.decoder_prefix if isinstance(job.decoder_prefix, str) else "", "decoder_prefix")
         tokens = self.source(job, prepared)
         forced_bos = self._first_token(job)
         prefix = self._tokenizer.encode_target(prepared.prefix) if prepared.prefix else ()
@@ -125,6 +135,12 @@ class Encoder:
                 )
             case TokenIds():
                 return Prepared(text="")
+
+    def _check_length(self, text: str, param: str) -> None:
+        if len(text) > self._most_characters:
+            raise ContextLengthExceeded(
+                f"The text has {len(text)} characters; this model takes {self._limits.prompt} tokens.", param=param
+            )
 
     def _encoded(self, text: str, prepared: Prepared, job: Job) -> tuple[int, ...]:
         if self._languages is None:

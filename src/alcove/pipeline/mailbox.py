@@ -10,6 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from alcove.runs import Step
 
+MOST_AT_ONCE = 256
+"""Steps that a reader is given at once. What has piled up for one who was slow, 100,000 of them perhaps, would keep the
+event loop from all others for seconds while it is made into text."""
+
 
 class Reader:
     """The steps of one request's runs, in the order in which the engine made them. Lives on the event loop."""
@@ -24,12 +28,21 @@ class Reader:
         self._pending: list[Step] = []
         self._due = False
         """Whether what is pending is to be taken at once."""
+        self._left = False
+        """Whether some of it was left behind by the latest call."""
         self._arrived: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self.begun = False
+        """Whether work on one of the runs is known to have begun."""
+        self.told = False
+        """Whether one of them has had any other news."""
 
     async def take(self) -> list[Step]:
-        """All steps that have arrived since the last call. Waits for the first, and on for up to `gather_s` or until an
-        output or a run has ended."""
-        if not self._due:
+        """The steps that have arrived since the last call, `MOST_AT_ONCE` at the most. Waits for the first, and on for
+        up to `gather_s` or until an output or a run has ended. Raises what `fail` was given."""
+        if self._left:
+            await asyncio.sleep(0)
+        elif not self._due:
             self._arrived = self._loop.create_future()
             timer = self._loop.call_later(self._gather_s, self._look) if self._gather_s else None
             try:
@@ -37,21 +50,37 @@ class Reader:
             finally:
                 if timer is not None:
                     timer.cancel()
-        steps, self._pending, self._due = self._pending, [], False
+        if self._failure is not None:
+            raise self._failure
+        steps, self._pending = self._pending[:MOST_AT_ONCE], self._pending[MOST_AT_ONCE:]
+        self._left = self._due = bool(self._pending)
         return steps
 
     def add(self, step: Step) -> None:
         """Take a step in; called by the mailbox."""
+        self.begun = True
+        if step.began:
+            return
+        self.told = True
         self._pending.append(step)
         if not self._gather_s or ends(step):
             self._wake()
+
+    def refresh(self) -> None:
+        """See what has come that nobody was to be woken for."""
+        self._mailbox.deliver()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more is wanted: whoever takes next, or is waiting, gets this error."""
+        self._failure = error
+        self._wake()
 
     def close(self) -> None:
         """Steps of these runs go nowhere from now on."""
         self._mailbox.forget(self._runs)
 
     def _look(self) -> None:
-        self._mailbox.deliver()
+        self.refresh()
         self._wake()
 
     def _wake(self) -> None:
@@ -86,7 +115,7 @@ class Mailbox:
     def put(self, steps: Sequence[Step]) -> None:
         """The engine's sink: any thread, never blocks, never raises."""
         patient = self._patient
-        urgent = any(step.run not in patient or ends(step) for step in steps)
+        urgent = any((step.run not in patient or ends(step)) and not step.began for step in steps)
         with self._lock:
             self._steps.extend(steps)
             if self._woken or not urgent:

@@ -3,6 +3,7 @@
 Ranges are OpenAI's where it has some. Which further fields there are, and what becomes of them, is in `fields.py`.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,6 +13,7 @@ MAX_STOPS = 4
 MAX_CHARACTERS = 256
 """Of one stop string or bad word."""
 MAX_CHOICES = 128
+MAX_BEST_OF = 20
 MAX_LOGPROBS = 20
 """Alternatives of one token."""
 MAX_BIASES = 1024
@@ -22,6 +24,8 @@ MAX_BAD_WORD_IDS = 64
 """Token ids of one bad word."""
 MAX_NUMBER = 2**31 - 1
 """Of numbers that have no nearer limit."""
+
+_TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,9}")  # one way to write each, so that none is there twice
 
 
 def _check_stop(value: Any) -> Any:
@@ -35,7 +39,7 @@ def _check_stop(value: Any) -> Any:
 
 def _as_bias(value: Any) -> Any:
     """JSON's keys are strings; these are token ids."""
-    if not isinstance(value, dict) or not all(key.isascii() and key.isdecimal() for key in value):
+    if not isinstance(value, dict) or not all(_TOKEN_ID.fullmatch(key) for key in value):
         raise PydanticCustomError("logit_bias", "should be an object from token ids to numbers")
     return {int(key): bias for key, bias in value.items()}
 
@@ -67,7 +71,7 @@ class GenerationRequest(BaseModel):
     """Name of a served model; may be left out when there is one model, or a default."""
     n: int = Field(1, ge=1, le=MAX_CHOICES)
     """Completions a prompt: samples, or the best of a beam search."""
-    best_of: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    best_of: int | None = Field(None, ge=1, le=MAX_BEST_OF)
     """Make so many samples and keep the `n` best by mean log-probability, best first; all of them are counted. With
     `use_beam_search`, the width of the search. Not for streams."""
     use_beam_search: bool = False

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 
 from alcove.errors import InvalidRequest
 from alcove.jobs import Chat, Job, Message, TokenIds
@@ -18,6 +17,7 @@ from alcove.protocol.completions import CompletionRequest
 from alcove.protocol.fields import ACCEPTED, ALIASES, ENGINE_OPTIONS, REFUSED
 from alcove.protocol.generation import GenerationRequest
 from alcove.protocol.options import options_of
+from alcove.protocol.strict_json import fields_of
 
 COMPLETION_MAX_TOKENS = 16
 """OpenAI's default for completions; chat has none."""
@@ -43,14 +43,9 @@ def parse(body: bytes, wire_type: type[Request]) -> tuple[Request, dict[str, Any
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The fields of a JSON object, those that are null left out; `InvalidRequest` when the body is none."""
-    try:
-        fields = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The body should be a JSON object.", code="invalid_json")
-    return {name: value for name, value in fields.items() if value is not None}
+    """The fields of a JSON object, those that are null left out; `InvalidRequest` when the body is none, or not
+    strictly one (`strict_json.py`)."""
+    return {name: value for name, value in fields_of(body).items() if value is not None}
 
 
 def parse_plain(fields: Mapping[str, Any], wire_type: type[Body]) -> Body:

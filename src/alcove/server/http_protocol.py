@@ -4,6 +4,7 @@ What httptools gathers without a limit is bounded, what it reads otherwise than 
 with OpenAI's error object (`http_refusals.py`).
 """
 
+import asyncio
 from typing import Any
 
 import httptools
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from alcove.server import http_refusals
 from alcove.server.http_1_0 import until_closed
+from alcove.server.http_deadlines import Clock, Deadlines
 from alcove.server.http_refusals import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, Refusal
 
 
@@ -23,12 +25,24 @@ class BoundedHttp(HttpToolsProtocol):
         self._unused = self._head_bytes = self._hosts = 0
         self._in_body = self._upgrading = False
         self._refusal: Refusal | None = None
+        self._clock = Clock()
+        # uvicorn would have the requests beyond it answered by a text, after it has read their heads
+        self._most_connections, self.limit_concurrency = self.limit_concurrency, None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """uvloop's: a client has come. Wait for its request, or refuse it where there are too many."""
+        super().connection_made(transport)
+        self._clock.expect_head(self.loop.time(), begun=False)
+        if self._most_connections is not None and len(self.connections) > self._most_connections:
+            self._refuse(http_refusals.FULL)
 
     def data_received(self, data: bytes) -> None:
         """uvloop's: bytes have come. Read on, or refuse."""
         if self._refusal is not None:
             return  # an earlier request is still being answered
         self._unset_keepalive_if_required()
+        if not self._in_body:
+            self._clock.expect_head(self.loop.time(), begun=True)
         self._unused += len(data)
         try:
             self._feed(data)
@@ -36,6 +50,19 @@ class BoundedHttp(HttpToolsProtocol):
                 self._stop(http_refusals.TOO_LARGE)
         except httptools.HttpParserError:  # ours, too, if it was raised in a callback
             self._refuse(self._refusal or http_refusals.MALFORMED)
+
+    def sweep(self, now: float, deadlines: Deadlines) -> None:
+        """`cli/serve.py`'s, once a second: end what has kept the server waiting for too long."""
+        if self._clock.stalled(self.transport.get_write_buffer_size(), now, deadlines):
+            self.transport.abort()
+        elif self._refusal is not None or self.transport.is_closing():
+            return
+        elif self.flow.read_paused:
+            self._clock.pause(now)
+        elif (late := self._clock.late(now, deadlines)) == "idle":
+            self.transport.close()
+        elif late is not None:
+            self._refuse(http_refusals.LATE_HEAD if late == "head" else http_refusals.LATE_BODY)
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -53,6 +80,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """httptools': a request begins."""
         self._head_bytes = self._hosts = 0
+        self._clock.expect_head(self.loop.time(), begun=True)
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop(http_refusals.PIPELINED)
         super().on_message_begin()
@@ -84,18 +112,29 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._upgrading:
             super().on_headers_complete()
         self._in_body = True
+        self._clock.expect_body(self.loop.time())
 
     def on_body(self, body: bytes) -> None:
         """httptools': a piece of the body."""
         self._unused = 0
+        if not self.cycle.response_complete:
+            self._clock.count(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """httptools': the request is complete."""
         self._unused = 0
         self._in_body = False
+        self._clock.expect_nothing()
         if not self._upgrading:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """uvicorn's: an answer is complete. Who was never told to send a body may send its next request instead, and
+        the two must not be taken for each other."""
+        super().on_response_complete()
+        if self._in_body and self.expect_100_continue and self.cycle.response_complete:
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         application: Any = until_closed(app, cycle) if cycle.scope["http_version"] == "1.0" else app

@@ -3,6 +3,7 @@
 Made and sent by `http_protocol.py`; what the application refuses is in `errors.py`.
 """
 
+import uuid
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -23,13 +24,17 @@ class Refusal(NamedTuple):
     message: str
     status: HTTPStatus = HTTPStatus.BAD_REQUEST
     code: str = "malformed_request"
+    type: str = "invalid_request_error"
+    header: str = ""
+    """One more header of the answer, with the end of its line."""
 
     def answer(self) -> bytes:
         """A whole HTTP answer with OpenAI's error object."""
-        body = msgspec.json.encode(ErrorBody(ErrorObject(self.message, "invalid_request_error", None, self.code)))
+        body = msgspec.json.encode(ErrorBody(ErrorObject(self.message, self.type, None, self.code)))
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: req_{uuid.uuid4().hex}\r\n{self.header}"
+            f"connection: close\r\n\r\n"
         )
         return head.encode() + body
 
@@ -42,4 +47,18 @@ TOO_LARGE = Refusal(
     f"The head of the request is over the limit of {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
+)
+LATE_HEAD = Refusal(
+    "The head of the request did not come in time.",
+    HTTPStatus.REQUEST_TIMEOUT,
+    "request_timeout",
+    header="x-should-retry: false\r\n",  # or OpenAI's clients would send it twice more, as slowly
+)
+LATE_BODY = LATE_HEAD._replace(message="The body of the request did not come in time.")
+FULL = Refusal(
+    "The server has as many connections as it may have; try again later.",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "server_is_overloaded",
+    "service_unavailable_error",
+    "retry-after: 1\r\n",
 )

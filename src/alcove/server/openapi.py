@@ -49,6 +49,24 @@ STREAMS: dict[tuple[str, str], type] = {
     ("post", "/v1/chat/completions"): ChatChunk,
 }
 
+ERRORS: dict[int, str] = {
+    400: "The request is malformed, or asks for what cannot be honoured; `param` names the field.",
+    401: "No API key, or a wrong one.",
+    403: "Not for this client.",
+    404: "No such model is served, or nothing is here by these settings.",
+    408: "The request did not come in time.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "Too many requests with this key; `retry-after` says when to come again.",
+    431: "The head of the request is too large.",
+    500: "The server failed on the request; its log says why.",
+    503: "The queue is full, the model not loaded, or the server is stopping; `retry-after` says when to come again.",
+    504: "The answer took too long.",
+}
+"""What each status means, with OpenAI's error object as the body."""
+_OF_BODIES = {408, 413, 415}
+_OF_MODELS = {504}
+
 
 def install(app: FastAPI) -> None:
     """Complete the document that the application generates."""
@@ -74,9 +92,19 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
                 success["content"] = _content("application/json", RESPONSES[here])
             if here in STREAMS:
                 success["content"] |= _content("text/event-stream", STREAMS[here])
-            error = {"description": "Error", "content": _content("application/json", ErrorBody)}
-            operation["responses"] = {"200": success, "default": error}
+            operation["responses"] = {"200": success, **_errors(body=here in REQUESTS, model="{" in path)}
     return document
+
+
+def _errors(*, body: bool, model: bool) -> dict[str, Any]:
+    """The errors of an operation that takes a body, which may name a model, or has a model in its path."""
+    left_out = (set() if body else _OF_BODIES) | (set() if body or model else _OF_MODELS)
+    content = _content("application/json", ErrorBody)
+    return {
+        str(status): {"description": description, "content": content}
+        for status, description in ERRORS.items()
+        if status not in left_out
+    }
 
 
 def _components() -> dict[str, Any]:

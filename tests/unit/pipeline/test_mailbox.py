@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from alcove.pipeline.mailbox import Mailbox
+from alcove.pipeline.mailbox import MOST_AT_ONCE, Mailbox
 from alcove.runs import Step
 
 
@@ -81,3 +81,28 @@ async def test_steps_put_together_wake_the_loop_once() -> None:
     mailbox.put([Step(run=name, tokens=(1,)) for name in "abc"])
     mailbox.put([Step(run="a", tokens=(2,))])
     assert loop.calls == 1
+
+
+async def test_what_has_piled_up_is_taken_in_turns_with_others() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    reader = mailbox.open(["a"])
+    mailbox.put([Step(run="a", tokens=(token,)) for token in range(10 * MOST_AT_ONCE + 1)])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    taken: list[Step] = []
+    while len(taken) < 10 * MOST_AT_ONCE + 1:
+        piece = await reader.take()
+        assert len(piece) <= MOST_AT_ONCE
+        taken += piece
+    running.cancel()
+    assert [step.tokens[0] for step in taken] == list(range(10 * MOST_AT_ONCE + 1))
+    assert turns >= 10
+    mailbox.put([Step(run="a", tokens=(1,))])
+    assert len(await reader.take()) == 1

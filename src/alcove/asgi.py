@@ -5,6 +5,7 @@ so without keys only clients on this machine are answered, unless ALCOVE_INSECUR
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 from alcove.cli.logs import configure
@@ -14,9 +15,10 @@ from alcove.server.lifespan import Lazy
 
 
 def _make_app() -> Lazy:
-    loaded = load(None, os.environ, {}, Path.cwd(), address_known=False)
-    configure(loaded.settings.server.log_level, loaded.warnings)
-    return create_app(loaded.settings)
+    load_again = partial(load, None, os.environ, {}, Path.cwd(), address_known=False)
+    loaded = load_again()
+    configure(loaded.settings.server.log_level, loaded.warnings, loaded.settings.server.log_format)
+    return create_app(loaded.settings, load_again)
 
 
 app = Lazy(_make_app)

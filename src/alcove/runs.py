@@ -12,6 +12,9 @@ import msgspec
 
 FinishReason = Literal["stop", "length"]
 """Why an output ended: `stop`, the model ended it (or a stop string was found); `length`, its limit was reached."""
+FaultKind = Literal["invalid", "overloaded", "memory", "stopping"]
+"""What a run's error is where the engine has not simply failed: the request's own fault, no room for it in the queue,
+no memory for it, or the engine is being closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +157,25 @@ class TokenLogprob:
     """The most probable tokens in its place, best first: id and log-probability."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What kind of error a run ended with."""
+
+    kind: FaultKind
+    param: str | None = None
+    """The request's field at fault."""
+    code: str | None = None
+    """OpenAI's code for it."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """News of one output of a run. Each output ends with exactly one step that has a `finish`; a run that fails
     ends with one step that has an `error` instead, for all its outputs."""
 
     run: str
     """The run's id."""
+    began: bool = False
+    """The run waits no longer: work on it begins. Such a step has nothing else, and comes before all others of its run;
+    an engine need not tell."""
     output: int = 0
     """Which of the run's outputs, from 0."""
     tokens: tuple[int, ...] = ()
@@ -174,4 +190,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
     """Length-normalised log-probability of a finished beam output."""
     error: str | None = None
-    """Why the run failed; for the log."""
+    """Why the run failed; for the log, and where `fault` tells of the request or the queue, for the client."""
+    fault: Fault | None = None
+    """With `error`: what kind of error it is; None: the engine has failed."""
+    times: tuple[float, float] | None = None
+    """On a run's first step, where the batcher tells it: when its batch began, and when the step was made, on the clock
+    of `time.perf_counter`. News may be read later than it was made."""

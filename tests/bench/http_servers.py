@@ -58,7 +58,8 @@ class Client(asyncio.Protocol):
 async def load(port: int, pid: int, body: Any) -> tuple[float, float]:
     """Load the server for a while: answers or chunks a second, and microseconds of its processor time for each."""
     content = msgspec.json.encode(body)
-    head = b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head += b"content-length: %d\r\n\r\n"
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(lambda: Client(head % len(content) + content), "127.0.0.1", port)

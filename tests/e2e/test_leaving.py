@@ -38,7 +38,7 @@ def begin(server: Server, *, stream: bool) -> socket.socket:
     """Send the long request and return the connection without waiting for an answer."""
     address = urlsplit(server.url)
     body = json.dumps({**LONG, "stream": stream}).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
     connection = socket.create_connection((address.hostname, address.port), timeout=30)
     connection.sendall(head.encode() + body)
     if stream:

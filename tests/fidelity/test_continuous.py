@@ -56,7 +56,7 @@ class Steps(Collected):
                 assert step.run not in self.ended or step.output, "a run ends once"
                 if step.error is not None:
                     self.errors[step.run] = step.error
-                else:
+                elif not step.began:
                     self.add(step)
                 if step.error is not None or step.finish is not None:
                     self.ended.add(step.run)
@@ -376,7 +376,7 @@ def test_a_model_is_served_by_both(zoo: Callable[[str], Path], tmp_path: Path) -
         settings = ModelSettings(
             name="m", source=str(zoo("llama")), device="cpu", threads=1, engine_options={"continuous_batching": True}
         )
-        model = Model.load(settings, tmp_path, Metrics(), Cores(2), asyncio.get_running_loop())
+        model = Model.load(settings, tmp_path, Metrics(), Cores(2), asyncio.get_running_loop(), pytest.fail)
         texts = []
         for options in (Options(temperature=0.0), Options(temperature=0.0, num_beams=2)):
             job = Job(prompt=PROMPTS[0], param="prompt", options=options, max_tokens=8)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from alcove.runs import Options, Run, Step
+from alcove.runs import Fault, Options, Run, Step, TokenLogprob
 
 
 def test_runs_and_steps_survive_msgpack() -> None:
@@ -10,7 +10,11 @@ def test_runs_and_steps_survive_msgpack() -> None:
         id="a", tokens=(1, 2), max_new_tokens=3, prefix=(4,), forced_bos=5, forced_eos=6, outputs=2,
         options=Options(temperature=0.5, num_beams=2, extra={"bad_words_ids": [[1, 2]]}),
     )  # fmt: skip
-    step = Step(run="a", output=1, tokens=(7, 8), finish="stop", score=-0.25)
+    step = Step(
+        run="a", output=1, tokens=(7, 8), finish="stop", score=-0.25, began=True, error="no",
+        logprobs=(TokenLogprob(-0.5, ((7, -0.5),)),), prompt_logprobs=(None, TokenLogprob(-1.0)),
+        fault=Fault(kind="invalid", param="prompt", code="invalid_value"),
+    )  # fmt: skip
     for plain, kind in ((run, Run), (step, Step)):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(plain), type=kind) == plain
 

@@ -1,4 +1,4 @@
-"""`alcove bench`: options -> a loaded server -> tables, files and an exit code. Called by `cli/commands.py`."""
+"""`alcove bench`: options -> a loaded server -> tables, files and an exit code. Called by `cli/commands`."""
 
 import asyncio
 import os

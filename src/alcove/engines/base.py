@@ -65,6 +65,10 @@ class Engine(Protocol):
     def capabilities(self) -> Capabilities:
         """What the engine honours for this model."""
 
+    @property
+    def waiting(self) -> int:
+        """Requests that have been submitted and of which a run has not begun."""
+
     def check(self, run: Run) -> None:
         """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go
         together. Called before the run is submitted, in the caller's thread; quick.

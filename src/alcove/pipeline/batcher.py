@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alcove.engines.base import BatchEngine, Capabilities, Sink
+from alcove.engines.faults import STOPPING, fault_of
 from alcove.errors import Overloaded, ShuttingDown
+from alcove.metrics.series import Histogram
 from alcove.pipeline.cores import Cores
 from alcove.pipeline.entries import Entry, Outbox, Request
 from alcove.pipeline.queue import Queue
-from alcove.runs import Run
+from alcove.runs import Fault, Run
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,8 @@ of a closed loop of clients in ones and twos."""
 QUIET = 0.05
 """The same, after which it waits no longer if nobody has come: clients of a closed loop come back in quick succession,
 and those who come at random should not wait for others."""
-_STOPPING = "the server is stopping"
+PARTING_S = 10.0
+"""How long `close` waits for batches that are running; an engine that hangs must not keep the process from ending."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,9 +45,18 @@ class Batcher:
     """The shared front of all engines that run closed batches."""
 
     def __init__(
-        self, engine: BatchEngine, cores: Cores, *, max_queue: int, max_batch_size: int, max_batch_tokens: int
+        self,
+        engine: BatchEngine,
+        cores: Cores,
+        *,
+        max_queue: int,
+        max_batch_size: int,
+        max_batch_tokens: int,
+        sizes: Histogram | None = None,
     ) -> None:
+        """`sizes`: where the sizes of batches are counted."""
         self._engine = engine
+        self._sizes = sizes
         self._max_queue = max_queue
         self._lock = threading.Lock()
         self._queue = Queue(engine, max_batch_size=max_batch_size, max_batch_tokens=max_batch_tokens)
@@ -69,6 +81,11 @@ class Batcher:
         """Those of the engine behind."""
         return self._engine.capabilities
 
+    @property
+    def waiting(self) -> int:
+        """Requests of which a run has not begun."""
+        return self._queue.requests
+
     def check(self, run: Run) -> None:
         """Ask the engine behind; see `Engine.check`."""
         self._engine.check(run)
@@ -79,7 +96,7 @@ class Batcher:
         entries = [self._entry(run, sink, request) for run in runs]
         with self._lock:
             if self._closed:
-                raise ShuttingDown("The server is stopping.")
+                raise ShuttingDown(STOPPING)
             if self._queue.requests >= self._max_queue + self._idle:
                 raise Overloaded(f"All workers are busy and {self._queue.requests} requests are waiting.")
             self._arrivals += 1
@@ -95,17 +112,22 @@ class Batcher:
                 self._queue.remove(entry)
 
     def close(self) -> None:
-        """Fail what waits, end what runs, stop the workers and release the model."""
+        """Fail what waits, end what runs, stop the workers and release the model; which stays where it is when a batch
+        does not end."""
         with self._lock:
             self._closed = True
             self._queue.clear()
             for entry in self._entries.values():
-                entry.fail(_STOPPING)
+                entry.fail(STOPPING, Fault(kind="stopping"))
             for waiter in self._waiters:
                 waiter.woken.notify()
+        until = time.monotonic() + PARTING_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
         self._cores.leave()
+        if any(thread.is_alive() for thread in self._threads):
+            logger.error("The engine hangs: its memory is not free before the process ends")
+            return
         self._engine.close()
 
     def _entry(self, run: Run, sink: Sink, request: Request) -> Entry:
@@ -147,8 +169,18 @@ class Batcher:
             batch = self._queue.pick(share)
             self._idle -= 1
             self._running += len(batch)
+            self._note(batch)
             self._wake(len(self._queue))  # what is left may be another's work
             return batch
+
+    def _note(self, batch: Sequence[Entry]) -> None:
+        """Note the batch's size, and when those of its runs begin that have not been in one."""
+        now = time.perf_counter()
+        for entry in batch:
+            if not entry.run.made:
+                entry.begun_at = now
+        if self._sizes is not None:
+            self._sizes.observe(len(batch))
 
     def _gathered(self, company: int, took: float) -> bool:
         """Wait for company as long as there is hope of it; whether it has come, and the cores are taken."""
@@ -187,7 +219,8 @@ class Batcher:
         entries = {entry.run.id: entry for entry in batch}
         outbox = Outbox(batch)
         unfinished: list[Entry] = []
-        reason = "the engine ended without an answer"
+        reason, fault = "the engine ended without an answer", None
+        outbox.begin()
         try:
             for run in self._engine.run([entry.run for entry in batch], outbox):
                 entry = entries[run.id]
@@ -195,10 +228,10 @@ class Batcher:
                 unfinished.append(entry)
         except Exception as error:
             logger.exception("The engine failed on a batch of %d", len(batch))
-            reason = f"{type(error).__name__}: {error}"
+            reason, fault = f"{type(error).__name__}: {error}", fault_of(error)
             unfinished = []
         outbox.flush()
         for entry in batch:
             if entry not in unfinished:
-                entry.fail(reason)
+                entry.fail(reason, fault)
         return unfinished

@@ -1,10 +1,13 @@
 """A run on its way through the batcher, and the sink of a batch of them. Used by `batcher.py` and `queue.py`."""
 
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from alcove.engines.base import Sink
-from alcove.runs import Run, Step
+from alcove.runs import Fault, Run, Step
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +33,8 @@ class Entry:
     """Outputs that have not ended."""
     begun: bool = False
     """It has been in a batch, and no longer counts as waiting."""
+    begun_at: float | None = None
+    """When its first batch began, on the clock of `time.perf_counter`, until its first step has told it."""
     cancelled: bool = False
     failed: bool = False
 
@@ -38,11 +43,11 @@ class Entry:
         """Whether nothing more is to be told of it."""
         return self.cancelled or self.failed or not self.open_outputs
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, fault: Fault | None = None) -> None:
         """End the run, if it has not ended."""
         if not self.ended:
             self.failed = True
-            self.sink([Step(run=self.run.id, error=reason)])
+            self.sink([Step(run=self.run.id, error=reason, fault=fault)])
 
 
 class Outbox:
@@ -52,13 +57,23 @@ class Outbox:
         self._entries = {entry.run.id: entry for entry in batch}
         self._steps: list[Step] = []
 
+    def begin(self) -> None:
+        """Tell of the runs that begin with this batch."""
+        self._steps += [Step(run=name, began=True) for name, entry in self._entries.items() if not entry.run.made]
+        self.flush()
+
     def add(self, step: Step) -> bool:
         """Take a step in; True when nobody wants more of the run."""
         entry = self._entries[step.run]
         if entry.ended:
             return True
+        if entry.begun_at is not None:
+            step = msgspec.structs.replace(step, times=(entry.begun_at, time.perf_counter()))
+            entry.begun_at = None
         if step.finish is not None:
             entry.open_outputs -= 1
+        elif step.error is not None:
+            entry.open_outputs = 0
         self._steps.append(step)
         return False
 

@@ -6,22 +6,26 @@ and the steps that come back become text. Made by `pipeline/pool.py`, used by th
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine, Vocabulary
-from alcove.engines.registry import open_beside, open_engine
-from alcove.errors import EngineFailure
+from alcove.engines.faults import error_of
+from alcove.errors import AlcoveError
 from alcove.jobs import Event, Job
 from alcove.metrics import Metrics
-from alcove.pipeline.batcher import Batcher
+from alcove.metrics.record import Record, current
 from alcove.pipeline.cores import Cores
+from alcove.pipeline.deadlines import Deadlines
+from alcove.pipeline.isolated import IsolatedEngine, open_isolated
 from alcove.pipeline.mailbox import Mailbox
 from alcove.pipeline.output import Output
 from alcove.pipeline.prepare import Plan, Preparer
-from alcove.pipeline.routed import Routed
+from alcove.pipeline.serving import open_serving
 from alcove.pipeline.tokenizer import load_tokenizer
+from alcove.pipeline.watch import Watch
 from alcove.runs import Step
 from alcove.store.find import find
 from alcove.store.recognise import recognise
@@ -31,65 +35,114 @@ class Model:
     """A model that is loaded and answers."""
 
     def __init__(
-        self, settings: ModelSettings, engine: Engine, preparer: Preparer, mailbox: Mailbox, metrics: Metrics
+        self,
+        settings: ModelSettings,
+        engine: Engine,
+        preparer: Preparer,
+        mailbox: Mailbox,
+        watch: Watch,
+        metrics: Metrics,
     ) -> None:
         self.settings = settings
         self.name = settings.name
-        self.loaded_at = int(time.time())
-        """Seconds since 1970."""
         self._engine = engine
         self._preparer = preparer
         self._mailbox = mailbox
+        self._watch = watch
         self._counts = metrics.of(settings.name)
+        self._counts.engine = weakref.ref(engine)
 
     @classmethod
     def load(
-        cls, settings: ModelSettings, home: Path, metrics: Metrics, cores: Cores, loop: asyncio.AbstractEventLoop
+        cls,
+        settings: ModelSettings,
+        home: Path,
+        metrics: Metrics,
+        cores: Cores,
+        loop: asyncio.AbstractEventLoop,
+        on_death: Callable[[str], None],
     ) -> "Model":
         """Read the model from disk, pulled ones from `home`. Blocks; raises `ModelLoadError` or `ConfigurationError`.
-        Answers will be awaited on `loop`."""
+        Answers will be awaited on `loop`.
+
+        `on_death` is told in one line, in any thread, when the engine hangs, or its process has crashed time and again;
+        it must neither wait nor close the model. Either may go on later: `trouble` says how things are.
+        """
         folder = recognise(find(settings.source, settings.revision, settings.engine, home), settings.task)
         tokenizer = load_tokenizer(folder, settings)
-        engine = open_engine(folder, settings, Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens))
-        beside = open_beside(engine, folder, settings)
-        batcher = Batcher(
-            engine,
-            cores,
-            max_queue=settings.max_queue,
-            max_batch_size=settings.max_batch_size,
-            max_batch_tokens=settings.max_batch_tokens,
-        )
-        serving: Engine = batcher if beside is None else Routed(beside, batcher)
-        return cls(settings, serving, Preparer(folder, settings, tokenizer, serving), Mailbox(loop), metrics)
+        vocabulary = Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens)
+        sizes = metrics.of(settings.name).batch_sizes
+        engine: Engine
+        on_stall = on_death
+        if settings.isolation == "process":
+            engine = isolated = open_isolated(folder, settings, vocabulary, on_death, sizes)
+            on_stall = isolated.restart
+        else:
+            engine = open_serving(folder, settings, vocabulary, cores, sizes)
+        try:
+            preparer = Preparer(folder, settings, tokenizer, engine)
+        except BaseException:
+            engine.close()
+            raise
+        watch = Watch(settings.name, settings.stall_timeout_s, loop, on_stall)
+        return cls(settings, engine, preparer, Mailbox(loop), watch, metrics)
 
     async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
         """The events of these jobs, as they come, those that came together at once; ends when all outputs have ended.
         Whom only the ends concern lets news gather for `gather_s` seconds.
 
-        Raises `InvalidRequest` or `Overloaded` before the first event, and `EngineFailure` at any time. Closing the
-        generator cancels what still runs.
+        Raises `InvalidRequest` or `Overloaded` before the first event, and `EngineFailure`, `DeadlineExceeded` or
+        `OutOfMemory` at any time. Closing the generator cancels what still runs.
         """
+        record = current.get() or Record()
+        record.model = self.name
         loop = asyncio.get_running_loop()
         plans = await loop.run_in_executor(None, self._preparer.prepare, jobs)
         running = {plan.run.id: plan for plan in plans}
         reader = self._mailbox.open(running, gather_s)
+        deadlines = Deadlines(self.settings, reader, loop)
+        self._watch.enter()
+        ended: str | None = None
         try:
             self._engine.submit([plan.run for plan in plans], self._mailbox.put)
             self._counts.request()
+            ended = "abort"
             while running:
                 steps = await reader.take()
+                if steps:
+                    self._watch.news()
                 if events := _events(steps, running):
-                    self._counts.tokens(sum(e.prompt_tokens for e in events), sum(e.tokens for e in events))
+                    self._count(record, steps, events)
                     yield events
                 if failed := next((step for step in steps if step.error is not None), None):
-                    raise EngineFailure(f"run {failed.run} failed: {failed.error}")
+                    raise error_of(failed)
                 for run_id in [run_id for run_id, plan in running.items() if plan.ended]:
                     del running[run_id]
                     self._engine.cancel(run_id)  # a stop string has ended it: the engine need not go on
+            ended = record.finish or "stop"
+        except AlcoveError:
+            ended = ended and "error"
+            raise
         finally:
             for run_id in running:
                 self._engine.cancel(run_id)
             reader.close()
+            deadlines.close()
+            self._watch.leave()
+            if ended is not None:
+                self._counts.end(record, ended, time.perf_counter())
+
+    def _count(self, record: Record, steps: Iterable[Step], events: Iterable[Event]) -> None:
+        """Count what has just come, and note when."""
+        now = time.perf_counter()
+        if record.first_at is None:
+            for step in steps:
+                if step.times is not None:
+                    self._counts.first(record, step.times)
+                    break
+        for event in events:
+            output = event.job, event.output
+            self._counts.piece(record, output, event.prompt_tokens, event.tokens, event.finish, now)
 
     async def tokenize(self, job: Job) -> tuple[int, ...]:
         """The ids of a job's prompt, as `answer` would encode it. Raises `InvalidRequest`."""
@@ -107,6 +160,13 @@ class Model:
     def max_tokens(self) -> int:
         """Most tokens that the model takes: a prompt's, a causal model's answer counted."""
         return self._preparer.max_tokens
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model cannot answer now, in one line: its engine hangs, or its process is being started again; None
+        when it can."""
+        down = self._engine.trouble if isinstance(self._engine, IsolatedEngine) else None
+        return down or self._watch.trouble
 
     def close(self) -> None:
         """End all runs and release the model. Blocks until the engine has let go."""

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 
 from alcove.config.settings import ModelSettings, Settings
-from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory
 from alcove.engines.registry import import_engine
+from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory
 from alcove.metrics import Metrics
 from alcove.pipeline.about import About, about
 from alcove.pipeline.cores import Cores
@@ -88,8 +88,8 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model that is loaded, or can be when it is asked for."""
-        return any(slot.state != "failed" and slot.trouble is None for slot in self._slots)
+        """Whether there is a model that can answer, or can be loaded when it is asked for."""
+        return any(slot.told != "failed" for slot in self._slots)
 
     async def close(self) -> None:
         """End what runs and release all models. Returns when their engines have let go."""

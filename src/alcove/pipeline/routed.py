@@ -22,6 +22,11 @@ class Routed:
         """Those of the one that takes all."""
         return self._second.capabilities
 
+    @property
+    def waiting(self) -> int:
+        """Those of both."""
+        return self._first.waiting + self._second.waiting
+
     def check(self, run: Run) -> None:
         """Ask the engine that would have the run; see `Engine.check`."""
         (self._first if self._first.takes(run) else self._second).check(run)

@@ -158,6 +158,11 @@ class Slot:
         return None if self.resident is None else self.resident.model.trouble
 
     @property
+    def told(self) -> State:
+        """The state that others are told: who cannot answer has failed, though it may recover."""
+        return self.state if self.trouble is None else "failed"
+
+    @property
     def idle(self) -> bool:
         """Whether the model is in memory for nothing: nobody uses it, or is about to change it."""
         return self.resident is not None and not self.resident.users and not self._changing.locked()

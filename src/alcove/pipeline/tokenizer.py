@@ -76,7 +76,7 @@ def load_tokenizer(folder: ModelFolder, settings: ModelSettings) -> Tokenizer:
     files = read_files(folder.path, keywords)
     decoding = read_decoding(_table(settings, "decode"), keywords)
     if path := files.find("tokenizer.json"):
-        tokenizer = _parsed(path.read_text(encoding="utf-8"), str(path))
+        tokenizer = _parsed(path.read_bytes(), str(path))
         follow_class(tokenizer, files, folder.model_type)
         return FastTokenizer(tokenizer, files, decoding)
     if files.find("source.spm", "target.spm"):
@@ -89,16 +89,16 @@ def load_tokenizer(folder: ModelFolder, settings: ModelSettings) -> Tokenizer:
     if byte_level.can_build(files, named):
         return FastTokenizer(*byte_level.build(files, named), decoding)
     if files.find(*_OTHERS):
-        return FastTokenizer(_parsed(tokenizer_json(files.path, keywords), str(files.path)), files, decoding)
+        return FastTokenizer(_parsed(tokenizer_json(files.path, keywords).encode(), str(files.path)), files, decoding)
     raise ModelLoadError(
         f"{files.path}: has no tokenizer; looked for tokenizer.json, source.spm, {', '.join(_OTHERS)}. "
         "Copy the tokenizer's files of the original model into the folder."
     )
 
 
-def _parsed(text: str, source: str) -> tokenizers.Tokenizer:
+def _parsed(content: bytes, source: str) -> tokenizers.Tokenizer:
     try:
-        return tokenizers.Tokenizer.from_str(text)
+        return tokenizers.Tokenizer.from_buffer(content)
     except Exception as error:
         raise ModelLoadError(f"{source}: not a tokenizer that can be read ({error}); fetch the model again.") from error
 

@@ -1,43 +1,67 @@
 """Puts the HTTP application together: routes, errors, authorization, documentation, start-up and shut-down."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from alcove import __version__
+from alcove.config.load import Loaded
 from alcove.config.settings import Settings
 from alcove.metrics import Metrics
 from alcove.pipeline.pool import Pool
-from alcove.server import errors, openapi
-from alcove.server.auth import Authorization
+from alcove.server import errors, loop_lag, openapi
+from alcove.server.access.authorization import DOCUMENTATION, PUBLIC, Authorization
+from alcove.server.access.browsers import Browsers
+from alcove.server.access.keys import KeyRing
+from alcove.server.access.limits import Limits, quota_of
+from alcove.server.access.quota import Quota
+from alcove.server.access.reload import reloading
 from alcove.server.lifespan import Lazy
-from alcove.server.request_id import RequestId
-from alcove.server.routes import generation, models, operations, tokens
+from alcove.server.observe import Observe
+from alcove.server.request_log import RequestLog
+from alcove.server.routes import admin, generation, models, operations, tokens
 from alcove.server.state import State
+from alcove.server.traces import open_traces
+
+EXIT_DEAD_ENGINE = 70
+"""The process's exit code when it ends because an engine has died: `EX_SOFTWARE` of sysexits.h."""
 
 
-def create_app(settings: Settings) -> Lazy:
+def create_app(settings: Settings, load_again: Callable[[], Loaded] | None = None) -> Lazy:
     """The ASGI application for these settings. Nothing is built or loaded before ASGI start-up; what fails then is
-    reported as `lifespan.startup.failed` with one line."""
-    return Lazy(lambda: _build(settings))
+    reported as `lifespan.startup.failed` with one line. At SIGHUP the keys of what `load_again` gives are taken."""
+    return Lazy(lambda: _build(settings, load_again))
 
 
-def _build(settings: Settings) -> FastAPI:
+def _build(settings: Settings, load_again: Callable[[], Loaded] | None) -> FastAPI:
     state = State(settings, Metrics())
+    keys = KeyRing(settings.auth)
+    traces = open_traces(settings.server.otel_endpoint)
+    log = RequestLog()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state.pool = await Pool.open(settings, state.metrics)
-        try:
-            yield
-        finally:
-            pool, state.pool = state.pool, None
-            await asyncio.to_thread(pool.close)
+        with nullcontext() if load_again is None else reloading(keys, load_again):
+            state.pool = await Pool.open(settings, state.metrics)
+            measuring = asyncio.create_task(loop_lag.measure(state.metrics.loop_lag))
+            try:
+                yield
+            finally:
+                measuring.cancel()
+                log.flush()
+                pool, state.pool = state.pool, None
+                if not pool.dead:
+                    await pool.close()
+                if traces is not None:
+                    await asyncio.to_thread(traces.close)
+                if pool.dead:  # to close it could mean to wait for an engine that hangs
+                    os._exit(EXIT_DEAD_ENGINE)
 
-    documented = settings.server.docs
+    documented = not settings.auth.keys if settings.server.docs is None else settings.server.docs
     app = FastAPI(
         title="alcove",
         version=__version__,
@@ -46,15 +70,23 @@ def _build(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.alcove = state
-    for routes in (generation, tokens, models, operations):
+    for routes in (generation, tokens, models, operations, admin):
         app.include_router(routes.router)
     errors.install(app)
     openapi.install(app)
     # the last added is the outermost: an id for everything, CORS before keys (a preflight carries none)
-    app.add_middleware(Authorization, settings=settings.auth)
+    if (quota := quota_of(settings.auth)) != Quota():
+        app.add_middleware(Limits, quota=quota)
+    app.add_middleware(
+        Authorization,
+        keys=keys,
+        public=PUBLIC | DOCUMENTATION if settings.server.docs else PUBLIC,
+        loopback_only=settings.auth.loopback_only,
+    )
     if settings.server.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.server.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
-    app.add_middleware(RequestId)
+    app.add_middleware(Browsers, hosts=settings.server.allowed_hosts, origins=settings.server.cors_origins)
+    app.add_middleware(Observe, metrics=state.metrics, log=log, traces=traces)
     return app

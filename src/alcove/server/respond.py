@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from alcove.errors import ShuttingDown
 from alcove.jobs import Event
+from alcove.metrics.record import current
 from alcove.protocol.render import Renderer
 from alcove.server import errors
 
@@ -46,11 +47,16 @@ class Answer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, or stop working on it when the client leaves."""
+        record = current.get()
+        if record is not None:
+            record.streamed = self._stream
         answering = asyncio.create_task(self._answer(scope, receive, send))
         watching = asyncio.create_task(_client_left(receive))
         failure: BaseException | None = None
         try:
             await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if record is not None:
+                record.left = not answering.done()
         except asyncio.CancelledError:  # uvicorn cancels what still runs when the time to drain is over
             failure = ShuttingDown("The server was stopped before the answer was complete.")
         watching.cancel()

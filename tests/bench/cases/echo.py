@@ -69,6 +69,19 @@ def _quickest_single(setting: Setting, served: Served) -> tuple[float, list[Load
 
 def _added_row(setting: Setting) -> Row:
     """The time that alcove adds to a token."""
+    loaded, added, part = time_added(setting)
+    return Row(
+        what=f"Time added to a token, {STREAMS} streams of 50 tokens a second, p50",
+        value=added.p50 * 1000,
+        shown=f"{seconds(added.p50)} <sub>p95 {seconds(added.p95)}, {part:.0%} of answers</sub>",
+        bar=at_most(2),
+        beside=(f"{_chunks(loaded):.1f} of 50", "", cpu([loaded])),
+    )
+
+
+def time_added(setting: Setting) -> tuple[Loaded, Spread, float]:
+    """The load, the times from step to chunk of the answers that came in a chunk a token, and how many of all these
+    are."""
     setting.say(f"echo: {STREAMS} streams of 50 tokens a second, time added")
     notes = setting.scratch / "steps.jsonl"
     requests = [body(f"{number:05d} {TEXT * 2}", 50, streamed=True) for number in range(STREAMS * setting.pick(8, 4))]
@@ -81,18 +94,10 @@ def _added_row(setting: Setting) -> Row:
     # the level's beginning on the clock, or a little later: no answer was seen before it had ended
     ends = sorted(outcome.ended_at for outcome in loaded.level.outcomes)
     begun = min(seen - end for seen, end in zip(sorted(answers), ends, strict=True))
-    added, part = _added(loaded, begun, requests, notes)
-    return Row(
-        what=f"Time added to a token, {STREAMS} streams of 50 tokens a second, p50",
-        value=added.p50 * 1000,
-        shown=f"{seconds(added.p50)} <sub>p95 {seconds(added.p95)}, {part:.0%} of answers</sub>",
-        bar=at_most(2),
-        beside=(f"{_chunks(loaded):.1f} of 50", "", cpu([loaded])),
-    )
+    return loaded, *_added(loaded, begun, requests, notes)
 
 
 def _added(loaded: Loaded, begun: float, requests: Sequence[Body], notes: Path) -> tuple[Spread, float]:
-    """Times from step to chunk, of the answers that came in a chunk a token; and how many of all these are."""
     made: dict[str, list[float]] = {}
     for line in notes.read_text().splitlines():
         prompts, times = json.loads(line)

@@ -164,7 +164,7 @@ def test_a_folder_that_lacks_a_tensor_is_refused(copy: Callable[[str], Path]) ->
 def test_a_broken_weight_file_is_one_line(copy: Callable[[str], Path]) -> None:
     folder = copy("gpt2")
     (folder / "model.safetensors").write_bytes(b"\0" * 100)
-    with pytest.raises(ModelLoadError, match="transformers cannot load") as raised:
+    with pytest.raises(ModelLoadError, match="is not a whole safetensors file") as raised:
         open_engine(folder)
     assert "\n" not in str(raised.value)
 

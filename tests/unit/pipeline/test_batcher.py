@@ -29,7 +29,9 @@ class Gate:
         self.batches: list[list[str]] = []
         self.begun = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
-        self.fails = False
+        self.fails: type[Exception] | None = None
+        self.bad = ""
+        """A run that fails alone."""
         self.closed = False
         self.parts = 1
         """Batches that each run needs."""
@@ -51,10 +53,12 @@ class Gate:
         self.begun.release()
         assert self.go.acquire(timeout=TIMEOUT_S)
         if self.fails:
-            raise RuntimeError("broken")
+            raise self.fails("broken")
         unfinished = []
         for run in runs:
-            if not sink.add(Step(run=run.id, tokens=(1,))):
+            if run.id == self.bad:
+                sink.add(Step(run=run.id, error="bad"))
+            elif not sink.add(Step(run=run.id, tokens=(1,))):
                 if len(run.made) + 1 < self.parts:
                     unfinished.append(replace(run, made=(*run.made, 1)))
                 else:
@@ -164,7 +168,7 @@ def test_cancelled_runs_are_told_nothing_more() -> None:
         batcher.cancel("unknown")
         engine.go.release()
         steps.wait(1)
-    assert {step.run for step in steps.taken} == {"other"}
+    assert {step.run for step in steps.taken if not step.began} == {"other"}
 
 
 def test_failure_answers_its_batch_and_only_that() -> None:
@@ -173,13 +177,69 @@ def test_failure_answers_its_batch_and_only_that() -> None:
         batcher.submit([run("a", 1), run("b", 1)], steps)
         started(engine)
         batcher.submit([run("c", 2)], steps)
-        engine.fails = True
+        engine.fails = RuntimeError
         engine.go.release()
         started(engine)
-        engine.fails = False
+        engine.fails = None
         engine.go.release()
         ends = steps.wait(3)
     assert ends == {"a": ["RuntimeError: broken"], "b": ["RuntimeError: broken"], "c": ["stop"]}
+
+
+def test_a_run_that_fails_alone_leaves_its_company_alone() -> None:
+    engine, steps = Gate(), Steps()
+    engine.bad = "c"
+    names = "abcdefgh"
+    with batching(engine, max_batch_size=8) as batcher:
+        batcher.submit([run(name) for name in names], steps)
+        started(engine)
+        engine.go.release()
+        ends = steps.wait(8)
+    assert engine.batches == [list(names)]
+    assert ends == {name: ["bad"] if name == "c" else ["stop"] for name in names}
+
+
+def test_a_thousand_alternating_faults_leave_nothing_behind() -> None:
+    engine, steps = Gate(), Steps()
+    before = threading.active_count()
+    kinds = {"RuntimeError: broken": None, "MemoryError: broken": "memory"}
+    with batching(engine) as batcher:
+        for number in range(1000):
+            engine.fails = (None, RuntimeError, None, MemoryError)[number % 4]
+            batcher.submit([run(str(number))], steps)
+            engine.go.release()
+            steps.wait(number + 1)
+        assert (batcher.waiting, len(batcher._entries), batcher._running) == (0, 0, 0)
+    assert threading.active_count() == before
+    told = [step for step in steps.taken if step.finish or step.error]
+    assert [step.run for step in told] == [str(number) for number in range(1000)]
+    assert [step.finish or step.error for step in told[:4]] == ["stop", *list(kinds)[:1], "stop", *list(kinds)[1:]]
+    assert all((step.fault and step.fault.kind) == kinds[step.error] for step in told if step.error)
+
+
+def test_an_engine_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alcove.pipeline.batcher.PARTING_S", 0.2)
+    engine, steps = Gate(), Steps()
+    batcher = Batcher(engine, PLENTY, max_queue=64, max_batch_size=4, max_batch_tokens=100)
+    batcher.submit([run("hangs")], steps)
+    started(engine)
+    batcher.close()
+    (end,) = [step for step in steps.taken if step.error]
+    assert end.fault is not None
+    assert end.fault.kind == "stopping"
+    assert not engine.closed, "a model that is being used must not be released"
+    engine.go.release()
+
+
+def test_the_beginning_of_work_is_told_once() -> None:
+    engine, steps = Gate(), Steps()
+    engine.parts = 2
+    with batching(engine) as batcher:
+        batcher.submit([run("a"), run("b")], steps)
+        for _ in range(2):
+            engine.go.release()
+        steps.wait(2)
+    assert [step.run for step in steps.taken if step.began] == ["a", "b"]
 
 
 def test_workers_run_side_by_side() -> None:
@@ -217,7 +277,7 @@ def test_runs_that_go_on_take_turns_with_those_that_wait_and_cost_no_place() -> 
             engine.go.release()
         steps.wait(3)
     assert engine.batches[:5] == [["long"], ["long"], ["other"], ["long"], ["third"]]
-    assert [len(step.tokens) for step in steps.taken if step.run == "long"] == [1, 1, 1, 0]
+    assert [len(step.tokens) for step in steps.taken if step.run == "long" and not step.began] == [1, 1, 1, 0]
 
 
 def test_a_run_that_must_go_on_can_be_cancelled() -> None:

@@ -20,8 +20,9 @@ from alcove.engines.ctranslate2.search import Search, make_search, wanted_sampli
 from alcove.engines.ctranslate2.special import SpecialTokens
 from alcove.engines.ctranslate2.stride import Stride
 from alcove.engines.ctranslate2.tables import Tables
+from alcove.engines.faults import fault_of
 from alcove.errors import EngineFailure, InvalidRequest
-from alcove.runs import Run, TokenLogprob
+from alcove.runs import Run, Step, TokenLogprob
 from alcove.store.folder import Kind
 
 LOGITS_BYTES = 512 * 1024 * 1024
@@ -97,9 +98,10 @@ class CTranslate2Engine:
             if stride.failure is not None:
                 raise EngineFailure("the news of a batch could not be handed on") from stride.failure
         for row in rows:
-            if row.failure is not None:
-                raise EngineFailure(f"run {row.run.id} failed in CTranslate2's callback") from row.failure
-            if not row.seen:
+            if row.failure is not None:  # it alone: the others have what is theirs
+                reason = f"it failed in CTranslate2's callback: {row.failure!r}"
+                sink.add(Step(run=row.run.id, error=reason, fault=fault_of(row.failure)))
+            elif not row.seen:
                 # A source without content (its special tokens apart) has an empty output in CTranslate2, made without
                 # the model and the callback (`EncoderDecoderReplica::skip_translation`).
                 row.end()

@@ -19,6 +19,10 @@ from alcove.store.folder import ModelFolder
 
 logger = logging.getLogger(__name__)
 
+LEAST_IN_COMMON = 0.5
+"""The part of the tokenizer's tokens that the model's vocabulary must have; of files that belong together it has all
+but a few."""
+
 
 def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -> CTranslate2Engine:
     """Load the folder's weights and try them on one token, so that a broken model fails here and not at a request.
@@ -95,10 +99,10 @@ def _trial(folder: ModelFolder, tables: Tables, vocabulary: Vocabulary) -> Run:
     """A run of one token, on a prompt of one ordinary token. The answer begins with one, too: some models must be told
     which (a language), for the others it makes no difference here."""
     known = [number for number in range(len(vocabulary.source)) if tables.source.string(number) is not None]
-    if not known:
+    if len(known) < LEAST_IN_COMMON * sum(token is not None for token in vocabulary.source):
         raise ModelLoadError(
-            f"{folder.path}: the tokenizer and CTranslate2's vocabulary have no token in common: one of them belongs "
-            "to another model"
+            f"{folder.path}: of the tokenizer's {len(vocabulary.source)} tokens CTranslate2's vocabulary has "
+            f"{len(known)}: one of them belongs to another model"
         )
     first = next((n for n in range(len(vocabulary.target)) if tables.target.string(n) is not None), None)
     return Run(id="trial", tokens=(known[len(known) // 2],), max_new_tokens=1, forced_bos=first)

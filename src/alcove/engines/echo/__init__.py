@@ -2,10 +2,12 @@
 weights can be tried and tested without a model; what comes in and out is what any engine takes and gives.
 """
 
+import signal
+import threading
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import BatchSink, Capabilities
@@ -22,6 +24,8 @@ _OPTIONS = {
     **dict.fromkeys(("logprobs", "prompt_logprobs"), f"0: {_CERTAIN}"),
 }
 
+Fault = Literal["error", "memory", "hang", "crash"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoOptions:
@@ -30,7 +34,10 @@ class EchoOptions:
     delay_s: float = 0.0
     """Time that each step of a batch takes."""
     fail_after: int | None = None
-    """Raise after so many steps, to see what an engine's fault looks like from outside."""
+    """After so many steps of a batch comes a `fault`: to see what it looks like from outside, and whether those who
+    watch over the server notice."""
+    fault: Fault = "error"
+    """An exception, want of memory, a batch that never ends, or the end of the process by SIGSEGV."""
     workers: int = 1
     """Batches at the same time."""
 
@@ -66,7 +73,7 @@ class EchoEngine:
         position = 0
         while live:
             if position == self._options.fail_after:
-                raise RuntimeError("the echo engine was told to fail")
+                _fail(self._options.fault)
             if self._options.delay_s:
                 time.sleep(self._options.delay_s)
             live = [run for run in live if not self._ended(run, position, sink)]
@@ -97,6 +104,18 @@ class EchoEngine:
         return left or finish is not None
 
 
+def _fail(fault: Fault) -> None:
+    match fault:
+        case "error":
+            raise RuntimeError("the echo engine was told to fail")
+        case "memory":
+            raise MemoryError("the echo engine was told to find no memory")
+        case "hang":
+            threading.Event().wait()
+        case "crash":
+            signal.raise_signal(signal.SIGSEGV)
+
+
 def _certain(token: int, top: int) -> TokenLogprob:
     return TokenLogprob(0.0, ((token, 0.0),)[:top])
 
@@ -115,6 +134,8 @@ def load(settings: ModelSettings) -> EchoEngine:
     """An echo engine with the model's `engine_options`; raises `ConfigurationError` on an unknown one."""
     try:
         options: dict[str, Any] = {"workers": settings.workers or 1, **settings.engine_options}
+        if options.get("fault", "error") not in get_args(Fault):
+            raise TypeError(f"fault is one of {', '.join(get_args(Fault))}")
         return EchoEngine(EchoOptions(**options))
     except TypeError as error:
         known = ", ".join(EchoOptions.__dataclass_fields__)

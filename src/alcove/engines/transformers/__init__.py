@@ -15,7 +15,8 @@ from alcove.store.folder import ModelFolder
 def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -> BatchEngine:
     """The folder's model, ready for runs. Blocks for as long as the weights take to read.
 
-    `vocabulary` is not looked at: the ids of transformers' tokenizers are those of the model. Raises `ModelLoadError`.
+    Of `vocabulary` only the size is looked at: the ids of transformers' tokenizers are those of the model. Raises
+    `ModelLoadError`.
     """
     for package in ("torch", "transformers"):
         try:
@@ -28,7 +29,10 @@ def load(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabulary) -
     from alcove.engines.transformers.engine import TransformersEngine
     from alcove.engines.transformers.loading import load_model
     from alcove.engines.transformers.threads import workers_and_threads
+    from alcove.engines.transformers.trial import try_out
 
     model = load_model(folder, settings)
     workers, threads = workers_and_threads(settings, model)
-    return TransformersEngine(model, folder, threads=threads, workers=workers)
+    engine = TransformersEngine(model, folder, threads=threads, workers=workers)
+    try_out(engine, folder, vocabulary)
+    return engine

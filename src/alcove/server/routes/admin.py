@@ -47,8 +47,8 @@ async def reload(state: Served, model: str) -> Response:
 def _managed(slot: Slot) -> ManagedModel:
     return ManagedModel(
         id=slot.name,
-        state=slot.state,
-        reason=slot.reason,
+        state=slot.told,
+        reason=slot.trouble or slot.reason,
         memory_bytes=slot.bytes,
         running_requests=0 if slot.resident is None else slot.resident.users,
     )

@@ -40,7 +40,7 @@ def _model(slot: Slot) -> ModelObject:
     return ModelObject(
         id=slot.name,
         created=slot.created,
-        state=slot.state,
+        state=slot.told,
         kind=about.kind if about else None,
         engine=about.engine if about else None,
         max_model_len=about.context if about else None,
@@ -49,7 +49,7 @@ def _model(slot: Slot) -> ModelObject:
 
 
 def _engine(slot: Slot) -> EngineObject:
-    return EngineObject(slot.name, slot.created, slot.state != "failed")
+    return EngineObject(slot.name, slot.created, slot.told != "failed")
 
 
 def _json(body: msgspec.Struct) -> Response:

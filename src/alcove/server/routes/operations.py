@@ -15,7 +15,7 @@ router = APIRouter()
 async def ready(state: Served) -> Response:
     """200 when requests can be answered, 503 otherwise: nothing is loaded yet, or nothing could be."""
     if not state.models.ready:
-        raise ModelUnavailable("No model can be loaded; the server's log says why.")
+        raise ModelUnavailable("No model can answer; the server's log says why.")
     return Response(b'{"status":"ready"}', media_type="application/json")
 
 
@@ -29,7 +29,7 @@ async def live() -> Response:
 async def prometheus(state: Served) -> Response:
     """Counters, times and states, in Prometheus' text format."""
     for slot in state.models:
-        state.metrics.model_state(slot.name, slot.state, slot.bytes)
+        state.metrics.model_state(slot.name, slot.told, slot.bytes)
     return Response(state.metrics.as_text(), media_type="text/plain; version=0.0.4")
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from alcove.engines.base import Sink
+from alcove.engines.faults import STOPPING, fault_of
 from alcove.engines.transformers.continuous.chooser import Chooser
 from alcove.engines.transformers.continuous.going import Going, Submitted
 from alcove.engines.transformers.continuous.knobs import PAGE_TOKENS
@@ -20,11 +21,10 @@ from alcove.engines.transformers.engine import TransformersEngine
 from alcove.engines.transformers.options import beams
 from alcove.engines.transformers.rows import Row
 from alcove.errors import ShuttingDown
-from alcove.runs import Run, Step
+from alcove.runs import Fault, Run, Step
 
 logger = logging.getLogger(__name__)
 
-_STOPPING = "the server is stopping"
 _STOP_SECONDS = 30.0
 """How long `close` waits for the step that is being made."""
 
@@ -63,6 +63,12 @@ class ContinuousEngine:
         self.capabilities = closed.capabilities
         """Those of the closed batches."""
 
+    @property
+    def waiting(self) -> int:
+        """Requests of which a run has no token yet."""
+        with self._lock:
+            return self._places.waiting
+
     def takes(self, run: Run) -> bool:
         """Whether the run is for this engine: one output, no search, and room for it in the cache. The rest needs
         whole passes (`prompt_logprobs`) or what the manager has not (beams)."""
@@ -82,7 +88,7 @@ class ContinuousEngine:
         fresh = [self._new(run, sink, request) for run in runs]
         with self._lock:
             if self._closed:
-                raise ShuttingDown("The server is stopping.")
+                raise ShuttingDown(STOPPING)
             self._places.add(fresh)
             if self._manager is None:  # at first, and after a failure, whose cause may have gone
                 self._manager = self._make_manager(self._model)
@@ -108,7 +114,7 @@ class ContinuousEngine:
         with self._lock:
             self._closed = True
             manager = self._manager
-            self._places.fail_all(_STOPPING)
+            self._places.fail_all(STOPPING, Fault(kind="stopping"))
         if manager is not None:
             manager.finish(_STOP_SECONDS)
         self._model = None
@@ -147,4 +153,4 @@ class ContinuousEngine:
             self._manager = None
             if not self._closed:
                 logger.error("Continuous batching has failed and begins anew with the next request", exc_info=error)
-            self._places.fail_all(f"{type(error).__name__}: {error}")
+            self._places.fail_all(f"{type(error).__name__}: {error}", None if error is None else fault_of(error))

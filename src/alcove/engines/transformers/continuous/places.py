@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alcove.engines.transformers.continuous.going import Going
 from alcove.errors import Overloaded
-from alcove.runs import Step
+from alcove.runs import Fault, Step
 
 
 class Places:
@@ -19,16 +19,21 @@ class Places:
     def __len__(self) -> int:
         return len(self._going)
 
+    @property
+    def waiting(self) -> int:
+        """Requests of which a run has no token yet."""
+        return len({going.request for going in self._going.values() if going.request.waiting})
+
     def find(self, run_id: str) -> Going | None:
         """None: it has ended or was cancelled."""
         return self._going.get(run_id)
 
     def add(self, request: Sequence[Going]) -> None:
         """The runs of one request; raises `Overloaded` where it would be one too many that waits."""
-        waiting = {going.request for going in self._going.values() if going.request.waiting}
+        waiting = self.waiting
         free = self._runs - sum(going.begun for going in self._going.values())
-        if len(waiting) >= self._max_queue + max(free, 0):
-            raise Overloaded(f"All places are taken and {len(waiting)} requests are waiting.")
+        if waiting >= self._max_queue + max(free, 0):
+            raise Overloaded(f"All places are taken and {waiting} requests are waiting.")
         self._going.update({going.row.run.id: going for going in request})
 
     def begin(self, going: Going) -> None:
@@ -44,8 +49,8 @@ class Places:
             self.begin(going)
         return going is not None
 
-    def fail_all(self, reason: str) -> None:
+    def fail_all(self, reason: str, fault: Fault | None) -> None:
         """End what is here."""
         for run_id, going in self._going.items():
-            going.sink([Step(run=run_id, error=reason)])
+            going.sink([Step(run=run_id, error=reason, fault=fault)])
         self._going.clear()

@@ -62,7 +62,7 @@ def running(
     """`python -m alcove serve ARGUMENTS` in a folder, from the first answer to the last; stopped as Ctrl-C would.
     `preexec` is called in the new process before it becomes the server."""
     log = cwd / "server.log"
-    port = free_port()
+    port = port or free_port()
     command = [str(python), "-m", module, *arguments, "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(

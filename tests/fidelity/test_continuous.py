@@ -371,12 +371,13 @@ def test_close_ends_all_once(opened: Callable[..., Both]) -> None:
     model.continuous.close()
 
 
-def test_a_model_is_served_by_both(zoo: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_model_is_served_by_both(zoo: Callable[[str], Path]) -> None:
     async def answers() -> list[str]:
         settings = ModelSettings(
             name="m", source=str(zoo("llama")), device="cpu", threads=1, engine_options={"continuous_batching": True}
         )
-        model = Model.load(settings, tmp_path, Metrics(), Cores(2), asyncio.get_running_loop(), pytest.fail)
+        loop = asyncio.get_running_loop()
+        model = Model.load(recognise(zoo("llama")), settings, Metrics(), Cores(2), loop, pytest.fail)
         texts = []
         for options in (Options(temperature=0.0), Options(temperature=0.0, num_beams=2)):
             job = Job(prompt=PROMPTS[0], param="prompt", options=options, max_tokens=8)

@@ -2,7 +2,6 @@
 `cli/bench.py`. Each pair has a server of its own.
 """
 
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -15,6 +14,7 @@ from alcove.bench.prompts import pool
 from alcove.bench.run import Difference, Watcher, differing, first_model, load_with
 from alcove.bench.server import Server
 from alcove.bench.target import serving
+from alcove.machine import usable_cores
 
 MAY_LOSE = 0.1
 """Part of a client's speed alone that may be given up for that of many."""
@@ -72,7 +72,7 @@ def tune(what: str, plan: Plan, watcher: Watcher, run: Runner) -> list[Trial]:
     Raises `ModelLoadError` when the model does not start.
     """
     trials = []
-    for workers, threads in pairs(len(os.sched_getaffinity(0))):
+    for workers, threads in pairs(usable_cores()):
         watcher.says(f"workers = {workers}, threads = {threads}")
         with serving(what, {"ALCOVE_WORKERS": str(workers), "ALCOVE_THREADS": str(threads)}) as server:
             trials.append(run(_try(server, plan, watcher, workers, threads)))

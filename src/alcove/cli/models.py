@@ -1,34 +1,39 @@
-"""`alcove pull` and `alcove list`: the models on this machine."""
+"""`alcove pull`: a model from the Hub into the store, with bars or lines on the way."""
 
 import os
-import signal
-import sys
-from types import FrameType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
-from alcove.cli.tables import show
+from alcove.cli.transfers import watching
 from alcove.config.load import home
-from alcove.store.listing import models
+from alcove.config.settings import EngineName
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
-def pull(repo: str, revision: str | None) -> None:
+def pull(repo: str, revision: str | None, engine: EngineName, quantization: str | None) -> None:
     """Fetch a model and say how to serve it. Raises `ModelLoadError`."""
     from alcove.store.pull import pull as pull_from_hub
 
-    signal.signal(signal.SIGINT, _stop)
-    pulled = pull_from_hub(repo, revision, home(os.environ), progress=sys.stderr.isatty())
+    with interruptible(), watching() as watcher:
+        pulled = pull_from_hub(
+            repo, home(os.environ), revision=revision, engine=engine, quantization=quantization, watcher=watcher
+        )
+    if pulled.remark:
+        typer.echo(pulled.remark)
     typer.echo(f"{'Pulled to' if pulled.fetched else 'Up to date:'} {pulled.folder}")
-    typer.echo(f"Serve it with: alcove serve {repo if revision is None else pulled.folder}")
+    name = repo if revision is None or "@" in repo else f"{repo}@{revision}"
+    typer.echo(f"Serve it with: alcove serve {name}" + (" --engine transformers" if engine == "transformers" else ""))
 
 
-def show_models() -> None:
-    """Print what `alcove serve` can be given by name."""
-    listed = models(home(os.environ))
-    show(("Name", "Kind", "Folder"), [(model.name, model.kind, str(model.folder)) for model in listed])
-
-
-def _stop(sig: int, frame: FrameType | None) -> None:
-    # huggingface_hub downloads in threads that no KeyboardInterrupt reaches: Ctrl-C would wait for whole files.
-    typer.echo("\nalcove: stopped; the same command goes on", err=True)
-    os._exit(128 + sig)
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Answer Ctrl-C with a line instead of a traceback; what was begun is gone on with by the same command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("\nalcove: stopped; the same command goes on", err=True)
+        raise typer.Exit(INTERRUPTED) from None

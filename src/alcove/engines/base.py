@@ -69,6 +69,11 @@ class Engine(Protocol):
     def waiting(self) -> int:
         """Requests that have been submitted and of which a run has not begun."""
 
+    @property
+    def full(self) -> bool:
+        """Whether `submit` would refuse any request now: asked before a request is prepared, so that refusing costs
+        little. It may be False where only `submit` knows."""
+
     def check(self, run: Run) -> None:
         """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go
         together. Called before the run is submitted, in the caller's thread; quick.

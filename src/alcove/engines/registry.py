@@ -13,12 +13,9 @@ def open_engine(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabu
     """An engine with the folder's model in it; raises `ModelLoadError` when it cannot be loaded, or when the engine
     that is asked for does not read this folder."""
     if settings.engine not in ("auto", folder.layout):
-        hint = ""
-        if (settings.engine, folder.layout) == ("ctranslate2", "transformers"):
-            hint = " Convert it first, or leave the engine out."
         raise ModelLoadError(
             f"model '{settings.name}': {folder.path} holds a {folder.layout} model, which the engine "
-            f"{settings.engine} does not read.{hint}"
+            f"{settings.engine} does not read"
         )
     match folder.layout:
         case "ctranslate2":

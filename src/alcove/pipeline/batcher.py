@@ -86,6 +86,11 @@ class Batcher:
         """Requests of which a run has not begun."""
         return self._queue.requests
 
+    @property
+    def full(self) -> bool:
+        """See `Engine.full`."""
+        return self._queue.requests >= self._max_queue + self._idle
+
     def check(self, run: Run) -> None:
         """Ask the engine behind; see `Engine.check`."""
         self._engine.check(run)
@@ -97,7 +102,7 @@ class Batcher:
         with self._lock:
             if self._closed:
                 raise ShuttingDown(STOPPING)
-            if self._queue.requests >= self._max_queue + self._idle:
+            if self.full:
                 raise Overloaded(f"All workers are busy and {self._queue.requests} requests are waiting.")
             self._arrivals += 1
             self._queue.add(entries)

@@ -8,12 +8,11 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine, Vocabulary
 from alcove.engines.faults import error_of
-from alcove.errors import AlcoveError
+from alcove.errors import AlcoveError, Overloaded
 from alcove.jobs import Event, Job
 from alcove.metrics import Metrics
 from alcove.metrics.record import Record, current
@@ -27,8 +26,7 @@ from alcove.pipeline.serving import open_serving
 from alcove.pipeline.tokenizer import load_tokenizer
 from alcove.pipeline.watch import Watch
 from alcove.runs import Step
-from alcove.store.find import find
-from alcove.store.recognise import recognise
+from alcove.store.folder import ModelFolder
 
 
 class Model:
@@ -55,20 +53,19 @@ class Model:
     @classmethod
     def load(
         cls,
+        folder: ModelFolder,
         settings: ModelSettings,
-        home: Path,
         metrics: Metrics,
         cores: Cores,
         loop: asyncio.AbstractEventLoop,
         on_death: Callable[[str], None],
     ) -> "Model":
-        """Read the model from disk, pulled ones from `home`. Blocks; raises `ModelLoadError` or `ConfigurationError`.
-        Answers will be awaited on `loop`.
+        """Read the folder's model from disk. Blocks; raises `ModelLoadError` or `ConfigurationError`. Answers will be
+        awaited on `loop`.
 
         `on_death` is told in one line, in any thread, when the engine hangs, or its process has crashed time and again;
         it must neither wait nor close the model. Either may go on later: `trouble` says how things are.
         """
-        folder = recognise(find(settings.source, settings.revision, settings.engine, home), settings.task)
         tokenizer = load_tokenizer(folder, settings)
         vocabulary = Vocabulary(tokenizer.source_tokens, tokenizer.target_tokens)
         sizes = metrics.of(settings.name).batch_sizes
@@ -96,6 +93,8 @@ class Model:
         """
         record = current.get() or Record()
         record.model = self.name
+        if self._engine.full:
+            raise Overloaded(f"All workers are busy and {self._engine.waiting} requests are waiting.")
         loop = asyncio.get_running_loop()
         plans = await loop.run_in_executor(None, self._preparer.prepare, jobs)
         running = {plan.run.id: plan for plan in plans}

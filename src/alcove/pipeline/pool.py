@@ -12,18 +12,21 @@ from collections.abc import Iterator
 from alcove.config.settings import ModelSettings, Settings
 from alcove.engines.registry import import_engine
 from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory
+from alcove.machine import available_bytes, resident_bytes, usable_cores
 from alcove.metrics import Metrics
 from alcove.pipeline.about import About, about
 from alcove.pipeline.cores import Cores
-from alcove.pipeline.memory import SHARE as MEMORY_SHARE
-from alcove.pipeline.memory import available_bytes, in_words, resident_bytes, who_goes
+from alcove.pipeline.memory import in_words, who_goes
 from alcove.pipeline.model import Model
 from alcove.pipeline.slot import Resident, Slot
-from alcove.store.find import find
+from alcove.store.converted import serve_from
+from alcove.store.folder import ModelFolder
 from alcove.store.recognise import recognise
 
 logger = logging.getLogger(__name__)
 
+MEMORY_SHARE = 0.8
+"""The part of the machine's memory, or the container's, that the process may take where nothing else is set."""
 SWEEP_S = 1.0
 """How often idle models are looked for, in seconds."""
 
@@ -36,7 +39,7 @@ class Pool:
         self._settings = settings
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        self._cores = Cores(len(os.sched_getaffinity(0)))
+        self._cores = Cores(usable_cores())
         self._limit = settings.server.memory_limit or int(available_bytes() * MEMORY_SHARE)
         self._at_rest = 0
         """Memory of the process when it has imported its libraries and loaded nothing, in bytes."""
@@ -88,8 +91,9 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model that can answer, or can be loaded when it is asked for."""
-        return any(slot.told != "failed" for slot in self._slots)
+        """Whether a model can answer, or be loaded when it is asked for, and no engine hangs or is being started again:
+        such a process is better replaced."""
+        return any(slot.state != "failed" for slot in self._slots) and not any(slot.trouble for slot in self._slots)
 
     async def close(self) -> None:
         """End what runs and release all models. Returns when their engines have let go."""
@@ -111,7 +115,7 @@ class Pool:
             if slot.settings.load == "start":
                 await slot.load()
             else:
-                slot.about = await asyncio.to_thread(self._look_at, slot.settings)
+                _, slot.about = await asyncio.to_thread(self._look_at, slot.settings)
         except OutOfMemory as error:  # others have taken the room; it may be free when the model is asked for
             logger.warning("%s It will be loaded when a request asks for it", error)
         except AlcoveError as error:
@@ -124,28 +128,27 @@ class Pool:
         """Bring a model into memory, one at a time, in a thread. Raises what `Model.load` raises, and `OutOfMemory`."""
         async with self._one_by_one:
             settings = slot.settings
-            slot.about = await asyncio.to_thread(self._look_at, settings)
+            folder, known = await asyncio.to_thread(self._look_at, settings)
+            slot.about = known
             self._at_rest = self._at_rest or resident_bytes()
-            await self._make_room(slot, slot.about.bytes)
+            await self._make_room(slot, known.bytes)
             before, begun = resident_bytes(), time.monotonic()
             model = await asyncio.to_thread(
-                Model.load,
-                *(settings, self._settings.home, self._metrics, self._cores, self._loop, self._on_death),
+                Model.load, folder, settings, self._metrics, self._cores, self._loop, self._on_death
             )
             grown = max(resident_bytes() - before, 0)
             logger.info(
                 "Loaded '%s' model into memory in %.1f s: %s, at work about %s are expected",
-                *(slot.name, time.monotonic() - begun, in_words(grown), in_words(slot.about.bytes)),
+                *(slot.name, time.monotonic() - begun, in_words(grown), in_words(known.bytes)),
             )
-            return Resident(model, max(grown, slot.about.bytes))
+            return Resident(model, max(grown, known.bytes))
 
-    def _look_at(self, settings: ModelSettings) -> About:
+    def _look_at(self, settings: ModelSettings) -> tuple[ModelFolder, About]:
         """What the model is. What runs it is imported here: at start-up, when no streams are stopped by that."""
-        path = find(settings.source, settings.revision, settings.engine, self._settings.home)
-        folder = recognise(path, settings.task)
+        folder = recognise(serve_from(settings, self._settings.home), settings.task)
         if settings.isolation == "none":
             import_engine(folder)
-        return about(folder, settings)
+        return folder, about(folder, settings)
 
     async def _make_room(self, slot: Slot, needed: int) -> None:
         """Unload idle models until `needed` bytes are free. Raises `ModelLoadError` when the model could never fit, and

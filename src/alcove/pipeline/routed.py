@@ -27,6 +27,11 @@ class Routed:
         """Those of both."""
         return self._first.waiting + self._second.waiting
 
+    @property
+    def full(self) -> bool:
+        """Both have room for some requests."""
+        return self._first.full and self._second.full
+
     def check(self, run: Run) -> None:
         """Ask the engine that would have the run; see `Engine.check`."""
         (self._first if self._first.takes(run) else self._second).check(run)

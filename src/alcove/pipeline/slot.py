@@ -14,8 +14,9 @@ from typing import Any, Literal
 from alcove.config.settings import ModelSettings
 from alcove.errors import AlcoveError, ModelLoading, ModelUnavailable, OutOfMemory
 from alcove.jobs import Event, Job
+from alcove.machine import resident_bytes, return_freed
 from alcove.pipeline.about import About
-from alcove.pipeline.memory import in_words, resident_bytes, return_freed
+from alcove.pipeline.memory import in_words
 from alcove.pipeline.model import Model
 
 logger = logging.getLogger(__name__)

@@ -5,26 +5,38 @@ Imported by `store/convert.py` only when something is converted: needs torch and
 
 from typing import Any
 
-import transformers  # noqa: F401  # the converter does without until it needs it
 from ctranslate2.converters.transformers import TransformersConverter
-from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+from transformers import AutoTokenizer  # the converter does without transformers until it needs it
+from transformers.utils import logging
 
 from alcove.store import repairs
 from alcove.store.convertible import why_not_config
-
-__all__ = ["ACCEPTED_MODEL_TYPES", "RepairedConverter"]
+from alcove.store.witness import Witness
 
 
 class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the base class has no types
     """`convert(folder)` as upstream, through the hooks that upstream offers."""
 
+    witness: Witness
+    """What the model says before it is converted; known after `convert`."""
+    tokens: list[str]
+    """The vocabulary that was written; known after `convert`."""
+
     def load_model(self, model_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
         """The model, its configuration made to say what the loaders ask it."""
         # What is not quantized stays in the type of the weights, and processors lack float16: CTranslate2 would warn at
         # each load. Asking for float16 or bfloat16 still gives just that.
-        model = super().load_model(model_class, model_name_or_path, **kwargs).float()
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # whoever converts shows one bar for all of it
+        try:
+            model = super().load_model(model_class, model_name_or_path, use_safetensors=True, **kwargs).float()
+        finally:
+            if shown:
+                logging.enable_progress_bar()
         if (reason := why_not_config(model.config)) is not None:
             raise NotImplementedError(reason)
+        self._tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, trust_remote_code=False)
+        self.witness = Witness.of(model, self._tokenizer)  # before the repairs: they change what the model computes
         self._context = repairs.context_of(model.config)
         for repair in repairs.BEFORE:
             repair(model)
@@ -32,21 +44,20 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
         return model
 
     def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
-        """The tokenizer, remembered for its vocabulary."""
-        self._tokenizer = super().load_tokenizer(tokenizer_class, model_name_or_path, **kwargs)
+        """The tokenizer, which is there already."""
         return self._tokenizer
 
     def _load(self) -> Any:
         spec = super()._load()
-        tokens = self._register_tokens(spec)
+        self.tokens = self._register_tokens(spec)
         for repair in repairs.AFTER:
-            repair(spec, self._config, tokens)
+            repair(spec, self._config, frozenset(self.tokens))
         if not hasattr(spec, "register_source_vocabulary"):
             spec.config.add_attribute("max_position_embeddings", self._context)
         spec.config.add_attribute("model_type", self._config.model_type)
         return spec
 
-    def _register_tokens(self, spec: Any) -> frozenset[str]:
+    def _register_tokens(self, spec: Any) -> list[str]:
         """Give the specification a token string for each row of the model's tables; returns them.
 
         Upstream lists the tokenizer's strings in the order of their ids, and takes the place in the list for the id:
@@ -64,4 +75,4 @@ class RepairedConverter(TransformersConverter):  # type: ignore[misc]  # the bas
             spec._vocabularies = {"source": [tokens], "target": [tokens]}
         else:
             spec.register_vocabulary(tokens)
-        return frozenset(tokens)
+        return tokens

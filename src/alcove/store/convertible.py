@@ -6,11 +6,17 @@ transformers reads it). `tests/fidelity/test_conversion.py` holds both to the tr
 
 from typing import Any
 
+from alcove.errors import ModelLoadError
+
 FAMILIES = (
     *("bart", "gemma", "gpt2", "llama", "m2m_100", "marian", "mbart", "mistral", "mt5", "opt", "pegasus"),
     *("qwen2", "qwen3", "t5", "umt5"),
 )
 """The `model_type`s that are held equal to transformers by tests."""
+QUANTIZATIONS = (*("int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"),)
+"""The types of weights that CTranslate2 can write."""
+QUANTIZATION = QUANTIZATIONS[0]
+"""What is written where no type is asked for."""
 REFUSED = {
     "gpt_neox": "CTranslate2's converter looks for rotary_pct, which transformers 5 no longer has",
     "phi": "CTranslate2's converter knows only the code that Phi's first folders brought along",
@@ -22,6 +28,12 @@ _BART_LIKE = frozenset({"bart", "mbart", "pegasus", "marian", "m2m_100"})
 _LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _POSITIONS = {"llama": ("default", "linear", "llama3"), "gemma": ("default",)}
 _USUAL_POSITIONS = ("default", "linear")
+
+
+def check_quantization(quantization: str) -> None:
+    """Raise `ModelLoadError` for a type that CTranslate2 does not know."""
+    if quantization not in QUANTIZATIONS:
+        raise ModelLoadError(f"quantization {quantization} is unknown: {', '.join(QUANTIZATIONS)}")
 
 
 def why_not_family(model_type: str | None) -> str | None:

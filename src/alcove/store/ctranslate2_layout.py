@@ -33,6 +33,8 @@ FAMILIES = {
 """The model's family by its tokenizer's class, where CTranslate2's config.json does not name it."""
 ROTARY_LIMIT = "max_position_embeddings"
 """Where alcove's conversion writes how many positions a model with rotary ones has (CTranslate2 knows no bound)."""
+VOCABULARIES = ("shared_vocabulary", "source_vocabulary", "target_vocabulary")
+"""Names of its files that no other layout has; a decoder-only model's is just `vocabulary`."""
 TABLES = {"source": "encoder/embeddings_0/weight", "target": "decoder/embeddings/weight"}
 """The variables with one row for each token."""
 
@@ -58,6 +60,11 @@ def read_folder(path: Path) -> ModelFolder:
         generation=read_generation(path, {}, kind),
         config=config,
     )
+
+
+def has_vocabulary(path: Path) -> bool:
+    """Whether `path` holds a vocabulary of an encoder-decoder in CTranslate2's layout."""
+    return any((path / f"{name}.{kind}").exists() for name in VOCABULARIES for kind in ("json", "txt"))
 
 
 def read_vocabularies(path: Path, kind: Kind) -> tuple[list[str], list[str]]:

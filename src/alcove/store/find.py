@@ -4,50 +4,59 @@ Called when a model is loaded. A source is written by whoever runs the server: a
 """
 
 import logging
-from os.path import expanduser
+from os.path import expanduser, isdir
 from pathlib import Path
-from urllib.parse import quote
 
 from alcove.config.settings import EngineName
 from alcove.config.sources import BUILTIN
 from alcove.errors import ModelLoadError
+from alcove.store.places import Reference, conversion, published
 
 log = logging.getLogger(__name__)
 
 PACKAGED = Path(__file__).parent.parent / "builtin"
 """The folder of the built-in models."""
-COMMIT = ".commit"
-"""File in a pulled folder that holds the commit it was pulled at; without it the folder is not complete."""
 
 
 def find(source: str, revision: str | None, engine: EngineName, home: Path) -> Path:
     """The folder of a model.
 
-    `source` is a folder; `builtin:NAME`, of which `engine` chooses the format; or a name like `org/model`, which is
-    looked for among the pulled models in `home`, then in Hugging Face's own cache.
+    `source` is a folder; `builtin:NAME`; or a name like `org/model` or `org/model@revision`, which is looked for among
+    the pulled models in `home`, then in Hugging Face's own cache. Where a model is there in two layouts, `engine`
+    chooses: `transformers` the published one, `auto` and `ctranslate2` the conversion.
     Raises `ModelLoadError` when there is no such folder; the message says how to get it.
     """
     if source.startswith(BUILTIN):
         return _builtin(source.removeprefix(BUILTIN), engine)
     path = Path(expanduser(source))
-    if path.is_dir():
+    if isdir(path):  # which a name of any length may be asked
         return path
     if path.is_absolute() or source.startswith("."):
         raise ModelLoadError(f"{path}: no such folder")
-    pulled = pulled_folder(source, revision, home)
-    if pulled.is_dir():
-        return pulled
-    if (cached := _in_hugging_face_cache(source, revision)) is not None:
-        log.info("%s: taken from Hugging Face's cache", source)
+    try:
+        reference = Reference.parse(source, revision)
+    except ModelLoadError:
+        raise ModelLoadError(f"{source}: neither a folder nor the name of a repository, like org/model") from None
+    return _pulled(reference, engine, home)
+
+
+def _pulled(reference: Reference, engine: EngineName, home: Path) -> Path:
+    as_published, converted = published(reference, home), conversion(reference, home)
+    if converted.is_dir() and engine != "transformers":
+        return converted
+    if as_published.is_dir():
+        return as_published
+    if (cached := _in_hugging_face_cache(reference)) is not None:
+        log.info("%s: taken from Hugging Face's cache", reference)
         return cached
-    command = f"alcove pull {source}" + (f" --revision {revision}" if revision else "")
-    raise ModelLoadError(f"{source}: not a folder, and not pulled to this machine; get it with: {command}")
-
-
-def pulled_folder(repo: str, revision: str | None, home: Path) -> Path:
-    """Where a pulled model lies, whether or not it is there: `HOME/models/org/model`, with `@revision` if one is
-    asked for."""
-    return home / "models" / (f"{repo}@{quote(revision, safe='')}" if revision else repo)
+    if converted.is_dir():
+        raise ModelLoadError(
+            f"{reference}: only its conversion to CTranslate2 is on this machine; get the original with: "
+            f"alcove pull {reference} --engine transformers"
+        )
+    raise ModelLoadError(
+        f"{reference}: not a folder, and not pulled to this machine; get it with: alcove pull {reference}"
+    )
 
 
 def _builtin(name: str, engine: EngineName) -> Path:
@@ -59,11 +68,11 @@ def _builtin(name: str, engine: EngineName) -> Path:
     return layout if layout.is_dir() else folder
 
 
-def _in_hugging_face_cache(repo: str, revision: str | None) -> Path | None:
+def _in_hugging_face_cache(reference: Reference) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        return Path(snapshot_download(reference.repo, revision=reference.revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None

@@ -3,21 +3,17 @@
 Asked by the pool before a model is loaded, and by `alcove list`. An estimate: what is loaded is measured.
 """
 
-import json
 import math
-import struct
 from pathlib import Path
 
-from alcove.errors import ModelLoadError
 from alcove.store.folder import ModelFolder
 from alcove.store.modelbin import read_modelbin
+from alcove.store.safetensors_header import read_header
 
 WORK = 1.25
 """Memory of a model at work as a multiple of its weights: keys and values, and the widest operators."""
 OVERHEAD = 24 * 1024 * 1024
 """Tokenizer, tables and threads of a model of any size, in bytes."""
-MOST_HEADER = 100 * 1024 * 1024
-"""Longest header of a safetensors file that is read; the format's own limit."""
 
 _SIZES = {"float32": 4, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1}
 """Bytes of a weight, by the first part of a compute type's name (`int8_float32` is `int8`)."""
@@ -53,12 +49,4 @@ def _transformers(folder: Path, compute_type: str) -> float:
 
 def _numbers(path: Path) -> int:
     """How many numbers the tensors of a safetensors file have, by its header."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(MOST_HEADER, path.stat().st_size):
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
-            return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
-        raise ModelLoadError(f"{path} is not a whole safetensors file: download it again") from None
+    return sum(math.prod(tensor.shape) for tensor in read_header(path).values())

@@ -39,7 +39,7 @@ _NEUTRAL: dict[str, Any] = {
     "num_return_sequences": 1,
 }
 """Values that change nothing: files are full of them."""
-_LIMITS_AND_IDS = (
+LIMITS_AND_IDS = (
     *("max_new_tokens", "max_length", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id"),
     *("forced_eos_token_id", "pad_token_id", "bos_token_id"),
 )
@@ -59,7 +59,7 @@ def read_generation(folder: Path, config: Mapping[str, Any], kind: Kind) -> Gene
 def own_wishes(config: Mapping[str, Any]) -> dict[str, Any]:
     """Of a model's configuration the keys that concern generation. Sampling options are left out unless it says
     `do_sample`, where transformers ignores them."""
-    names = {*_NUMBERS, *_COUNTS, *_EXTRA, *_LIMITS_AND_IDS, "early_stopping", "min_length", "do_sample"}
+    names = {*_NUMBERS, *_COUNTS, *_EXTRA, *LIMITS_AND_IDS, "early_stopping", "min_length", "do_sample"}
     if config.get("do_sample") is not True:
         names -= {*_SAMPLING}
     return {name: value for name, value in config.items() if name in names and value is not None}
@@ -115,7 +115,7 @@ def options_from(wishes: Mapping[str, Any], kind: Kind, *, source: str | Path = 
 
 
 def _is_extra(name: str, value: Any, named: Iterable[str]) -> bool:
-    ours = {*named, *_LIMITS_AND_IDS, "early_stopping", "min_length", "do_sample"}
+    ours = {*named, *LIMITS_AND_IDS, "early_stopping", "min_length", "do_sample"}
     return name not in ours and value is not None and (name not in _NEUTRAL or value != _NEUTRAL[name])
 
 

@@ -3,6 +3,7 @@
 Read by `store/recognise.py`. The format is that of `ctranslate2/specs/model_spec.py`, `ModelSpec._serialize`.
 """
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from alcove.errors import ModelLoadError
 
 VERSIONS = range(4, 7)
 """Binary versions that are understood: 4 brought the variables' types, 6 is that of CTranslate2 4.8."""
+_WIDTHS = (4, 1, 2, 4, 2, 2)
+"""Bytes of a number by the types' ids: float32, int8, int16, int32, float16, bfloat16."""
 MOST_VARIABLES = 1_000_000
 """More than any model has; a count above it means that the file is something else."""
 
@@ -62,9 +65,11 @@ class _Reader:
     def _variable(self) -> tuple[str, tuple[int, ...]]:
         name = self._string()
         shape = tuple(self._number("I") for _ in range(self._number("B")))
-        self._number("B")  # the type of the numbers
-        end = self._number("I") + self._file.tell()
-        if end > self._size:
+        type_id, length = self._number("B"), self._number("I")
+        width = _WIDTHS[type_id] if type_id < len(_WIDTHS) else None
+        end = length + self._file.tell()
+        # CTranslate2 makes room by the shape before it reads by the length
+        if end > self._size or (width is not None and math.prod(shape) * width != length):
             raise _NotWhole
         self._file.seek(end)
         return name, shape

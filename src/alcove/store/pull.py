@@ -1,36 +1,27 @@
-"""A repository of the Hugging Face Hub -> a folder in the store. Called by `alcove pull`.
+"""A repository of the Hugging Face Hub -> a model in the store. Called by `alcove pull`.
 
-Only what serving needs is fetched, never pickled weights. Files arrive in a folder beside the final one, which gets
-its name when all are there: what has a name is complete, and a pull that was cut keeps the files it has.
+Decides what is to become of it: kept as it was published, or converted for CTranslate2. `store/staging.py` fetches it,
+`store/convert.py` converts it, `store/sealing.py` gives it its name: what has a name is complete.
 """
 
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 
-import httpx2  # huggingface_hub's HTTP client: its errors come through
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+from huggingface_hub import constants
 
+from alcove.config.settings import EngineName
 from alcove.errors import ModelLoadError
-from alcove.store.find import COMMIT, pulled_folder
-
-_TEXTS = ("*.json", "*.txt", "*.jinja", "*.model", "*.spm", "*.vocab", "*.bpe")
-"""Configuration, vocabularies, merges, SentencePiece models, chat templates."""
-_SAFE_WEIGHTS = ("model.bin", "model.safetensors", "model-*.safetensors")
-"""CTranslate2's and safetensors' weights: data, from which loading runs no code."""
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+from alcove.store.convert import NotConvertible, convert
+from alcove.store.convertible import QUANTIZATION, check_quantization, why_not_family
+from alcove.store.hub import Hub
+from alcove.store.manifest import COMMIT, read
+from alcove.store.places import Reference, alone, conversion, published, store_of, sweep, work_of
+from alcove.store.progress import Silent, Watcher
+from alcove.store.recognise import recognise
+from alcove.store.sealing import seal
+from alcove.store.staging import Staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,94 +32,156 @@ class Pulled:
     """Where the model lies."""
     fetched: bool
     """False when it was there already, complete and at the same commit."""
+    remark: str = ""
+    """What was made of it and why, where there was a choice."""
 
 
-def pull(repo: str, revision: str | None, home: Path, *, progress: bool = True, endpoint: str | None = None) -> Pulled:
-    """Fetch a model. `progress` shows bars on standard error; `endpoint` is the address of another Hub, None is
-    huggingface.co, or what HF_ENDPOINT says.
+def pull(
+    name: str,
+    home: Path,
+    *,
+    revision: str | None = None,
+    engine: EngineName = "auto",
+    quantization: str | None = None,
+    watcher: Watcher | None = None,
+    endpoint: str | None = None,
+) -> Pulled:
+    """Fetch the repository `name` (`org/model` or `org/model@revision`) into the store of `home`.
 
-    A cut connection goes on within the file; a pull that has ended goes on with the files that are missing, since
-    huggingface_hub 2.4 throws the rest of a half-fetched file away.
+    `engine` says for whom: `transformers` keeps the original, `ctranslate2` converts it unless it was published in that
+    layout, `auto` converts what can be, and keeps the rest. `quantization` is the conversion's type of weights.
+    `endpoint` is the address of another Hub; None is huggingface.co, or what HF_ENDPOINT says.
 
-    Raises `ModelLoadError`, one line that names the repository and the remedy, when there is no such repository or
-    revision, the Hub cannot be reached, or there are no weights that may be loaded.
+    A pull that ended, however it did, is gone on with by the next. Raises `ModelLoadError`, one line that names the
+    repository and the remedy.
     """
-    folder = pulled_folder(repo, revision, home)
-    partial = folder.with_name(folder.name + ".partial")
-    (enable_progress_bars if progress else disable_progress_bars)()
+    reference = Reference.parse(name, revision)
+    if quantization is not None:
+        check_quantization(quantization)
+        if engine == "transformers":
+            raise ModelLoadError("--quantization is that of a conversion, which --engine transformers has none of")
+        engine = "ctranslate2"
+    watcher = watcher or Silent()
     try:
-        info = HfApi(endpoint=endpoint).model_info(repo, revision=revision)
-        wanted = _wanted(repo, [file.rfilename for file in info.siblings or ()])
-        if info.sha is None:
-            raise ModelLoadError(f"{repo}: the Hub names no commit of it")
-        if _commit_of(folder) == info.sha:
-            return Pulled(folder, fetched=False)
-        snapshot_download(repo, revision=info.sha, local_dir=partial, allow_patterns=wanted, endpoint=endpoint)
-        _complete(partial, folder, keep={*wanted}, commit=info.sha)
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError, HfHubHTTPError) as error:
-        raise ModelLoadError(_refusal(repo, revision, error)) from None
-    except (httpx2.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        raise ModelLoadError(f"{repo}: not fetched: {_first_line(error)}; the same command goes on") from None
-    return Pulled(folder, fetched=True)
+        with alone(store_of(home), reference.key, str(reference), watcher):
+            return _Pull(reference, home, engine, quantization, watcher).run(endpoint)
+    except OSError as error:
+        raise ModelLoadError(f"{reference}: {error.filename or home} cannot be written: {error.strerror}") from None
 
 
-def _wanted(repo: str, files: Iterable[str]) -> list[str]:
-    """The files to fetch: those of the top folder that serving needs. Raises `ModelLoadError` without safe weights."""
-    top = [name for name in files if "/" not in name]
-    weights = _matching(top, _SAFE_WEIGHTS)
-    if weights:
-        return weights + _matching(top, _TEXTS)
-    if pickles := _matching(top, _PICKLES):
-        raise ModelLoadError(
-            f"{repo}: has only pickled weights ({pickles[0]}), and loading a pickle runs any code in it; "
-            "take a repository or revision with safetensors"
+class _Pull:
+    """One pull, by the only process that works on this repository."""
+
+    def __init__(
+        self, reference: Reference, home: Path, engine: EngineName, quantization: str | None, watcher: Watcher
+    ) -> None:
+        self._reference, self._engine, self._watcher = reference, engine, watcher
+        self._quantization = quantization
+        self._store = store_of(home)
+        self._published, self._converted = published(reference, home), conversion(reference, home)
+
+    def run(self, endpoint: str | None) -> Pulled:
+        hub = Hub(self._reference, endpoint, self._watcher)
+        # offline, what is there is as good as the Hub's
+        snapshot = None if constants.is_offline_mode() else hub.snapshot()
+        at_hand = self._at_hand(lambda commit: snapshot is None or commit == snapshot.commit)
+        if at_hand is not None:
+            return at_hand
+        snapshot = snapshot or hub.snapshot()
+        staged = Staged(hub, snapshot, self._reference, self._engine, self._store, self._watcher)
+        if staged.layout == "ctranslate2" and self._quantization:
+            raise self._cannot_quantize()
+        family = staged.configurations()
+        reason = None if staged.layout == "ctranslate2" else self._why_not_converted(family)
+        model = staged.rest()
+        staged.complete_tokenizer(model)
+        pulled = None
+        if staged.layout == "transformers" and reason is None:
+            pulled, reason = self._convert(staged.path, snapshot.commit)
+        if pulled is None:
+            self._seal(staged.path, self._published, snapshot.commit)
+            told = reason is not None and self._engine == "auto"
+            pulled = Pulled(self._published, True, f"Kept as it is, for transformers: {reason}" if told else "")
+        sweep(self._store, f"{self._reference.key}@")
+        return pulled
+
+    def _at_hand(self, is_current: Callable[[str | None], bool]) -> Pulled | None:
+        """What need not be fetched: a conversion, what was published, or the former made of the latter."""
+        manifest = read(self._converted)
+        wanted = manifest is not None and self._quantization in (None, manifest.quantization)
+        if manifest and wanted and is_current(manifest.commit) and self._engine != "transformers":
+            return Pulled(self._converted, False)
+        commit = _commit_of(self._published)
+        if commit is None or not is_current(commit):
+            return None
+        model = recognise(self._published)
+        if model.layout == "ctranslate2":
+            if self._quantization:
+                raise self._cannot_quantize()
+            return Pulled(self._published, False) if self._engine != "transformers" else None
+        if self._engine != "transformers" and self._why_not_converted(model.model_type) is None:
+            converted, _ = self._convert(self._published, commit)
+            if converted is not None:
+                return converted
+        return Pulled(self._published, False)
+
+    def _why_not_converted(self, family: str | None) -> str | None:
+        """Why a transformers model of this family stays what it is; None when it is converted. Raises `ModelLoadError`
+        where a conversion was asked for and cannot be had."""
+        if self._engine == "transformers":
+            return "asked for by --engine"
+        missing = next((name for name in ("torch", "transformers") if find_spec(name) is None), None)
+        reason = why_not_family(family)
+        if reason is None and missing:
+            reason = f"{missing} is needed to convert it: pip install 'alcove[convert]', and pull again"
+        elif missing:
+            reason = f"{reason}; to serve it: pip install 'alcove[transformers]'"
+        if reason and self._engine == "ctranslate2":
+            raise ModelLoadError(f"{self._reference}: not converted to CTranslate2: {reason}")
+        return reason
+
+    def _convert(self, source: Path, commit: str | None) -> tuple[Pulled | None, str | None]:
+        """The conversion of `source`, or the reason why there is none; raises it where one was asked for."""
+        quantization = self._quantization or QUANTIZATION
+        sweep_prefix = f"{self._reference.key}@converted"
+        sweep(self._store, sweep_prefix)
+        made = work_of(self._store) / sweep_prefix
+        try:
+            convert(source, made, quantization, self._watcher)
+        except NotConvertible as error:
+            reason = str(error).replace(str(source), "it").removeprefix("it ")
+            if self._engine == "ctranslate2":
+                raise ModelLoadError(f"{self._reference}: {reason}") from None
+            return None, reason
+        self._seal(made, self._converted, commit, quantization)
+        remark = f"Converted to {quantization} for CTranslate2, which runs it faster and in less memory"
+        if self._engine == "auto":
+            remark += "; --engine transformers keeps the original"
+        return Pulled(self._converted, True, remark), None
+
+    def _seal(self, made: Path, folder: Path, commit: str | None, quantization: str | None = None) -> None:
+        seal(
+            made,
+            folder,
+            self._store,
+            self._watcher,
+            source=self._reference.repo,
+            revision=self._reference.revision,
+            commit=commit,
+            quantization=quantization,
         )
-    raise ModelLoadError(f"{repo}: has no weights (model.bin or model.safetensors) in its top folder")
 
-
-def _matching(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
-    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+    def _cannot_quantize(self) -> ModelLoadError:
+        return ModelLoadError(
+            f"{self._reference}: is published in CTranslate2's layout, its weights as they are: leave --quantization "
+            "out (compute_type chooses when it is served)"
+        )
 
 
 def _commit_of(folder: Path) -> str | None:
-    path = folder / COMMIT
-    return path.read_text().strip() if path.is_file() else None
-
-
-def _complete(partial: Path, folder: Path, keep: set[str], commit: str) -> None:
-    """Give the folder its name, without what an earlier commit or huggingface_hub's own notes have left in it."""
-    for path in partial.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in keep:
-            path.unlink()
-    if missing := keep - {path.name for path in partial.iterdir()}:
-        raise ModelLoadError(f"{partial}: {min(missing)} did not arrive; the same command goes on")
-    (partial / COMMIT).write_text(commit + "\n")
-    if folder.exists():  # another commit: a folder cannot be replaced in one step
-        old = folder.with_name(folder.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        partial.rename(folder)
-        shutil.rmtree(old)
-    else:
-        partial.rename(folder)
-
-
-def _refusal(repo: str, revision: str | None, error: Exception) -> str:
-    match error:
-        case GatedRepoError():
-            return f"{repo}: access must be asked for on its page; then set HF_TOKEN to a token of your account"
-        case RepositoryNotFoundError():
-            return f"{repo}: no such repository on the Hub, or it is private (then set HF_TOKEN)"
-        case RevisionNotFoundError():
-            return f"{repo}: has no revision {revision!r}"
-        case HFValidationError():
-            return f"{repo}: not a repository's name; one looks like google/flan-t5-base"
-        case _:
-            return f"{repo}: the Hub refused: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    error = error.__cause__ if isinstance(error.__cause__, Exception) else error  # what huggingface_hub makes vague
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The commit that a folder was pulled at; None when it is not there."""
+    manifest = read(folder)
+    if manifest is not None:
+        return manifest.commit
+    note = folder / COMMIT
+    return note.read_text().strip() if note.is_file() else None

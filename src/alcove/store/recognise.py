@@ -10,6 +10,8 @@ from alcove.errors import ModelLoadError
 from alcove.store import ctranslate2_layout, transformers_layout
 from alcove.store.folder import Kind, ModelFolder
 from alcove.store.jsonfile import read_object
+from alcove.store.manifest import check_sizes
+from alcove.store.untrusted import refuse_untrusted
 
 
 def recognise(path: Path, task: TaskName = "auto") -> ModelFolder:
@@ -21,6 +23,8 @@ def recognise(path: Path, task: TaskName = "auto") -> ModelFolder:
         if path.suffix == ".gguf":
             raise _no_gguf(path)
         raise ModelLoadError(f"{path} is not a folder: name one that holds a model")
+    refuse_untrusted(path)
+    check_sizes(path)
     folder = _read(path)
     if task not in ("auto", folder.kind):
         raise ModelLoadError(f'{path} holds a {folder.kind} model, but task = "{task}" is set: remove that setting')
@@ -36,6 +40,8 @@ def _read(path: Path) -> ModelFolder:
             kind: Kind = "seq2seq" if config.get("is_encoder_decoder") else "causal"
             limit = config["max_position_embeddings"]
             return ModelFolder(path=path, layout="echo", kind=kind, source_limit=limit, config=config)
+        if ctranslate2_layout.has_vocabulary(path) and next(path.glob("*.safetensors"), None) is None:
+            raise ModelLoadError(f"{path / 'model.bin'} is missing, though its vocabulary is there: download it again")
         return transformers_layout.read_folder(path)
     if next(path.glob("*.gguf"), None) is not None:
         raise _no_gguf(path)

@@ -8,6 +8,8 @@ from alcove.errors import ModelLoadError
 from alcove.store.folder import Kind, ModelFolder
 from alcove.store.generation import read_generation
 from alcove.store.jsonfile import read_object
+from alcove.store.repository import INDEX, PICKLES, is_shard_name, shard_names
+from alcove.store.safetensors_header import read_header
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "seq_length", "n_ctx")
 """Names of the number of positions, as the families have them."""
@@ -24,19 +26,14 @@ OTHER_INPUTS = frozenset({"vision_config", "audio_config", "num_mel_bins", "patc
 def read_folder(path: Path) -> ModelFolder:
     """What the transformers model in `path` is. Raises `ModelLoadError`."""
     config = read_object(path / "config.json")
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str):
-        raise ModelLoadError(
-            f"{path / 'config.json'} has no model_type: it is no model's, or of a model.bin now missing"
-        )
-    kind = _kind(path, config)
+    kind = kind_of(path, config)
     _check_weights(path)
     source, target = _limits(config, kind)
     return ModelFolder(
         path=path,
         layout="transformers",
         kind=kind,
-        model_type=model_type,
+        model_type=config["model_type"],
         source_limit=source,
         target_limit=target,
         generation=read_generation(path, config, kind),
@@ -46,12 +43,18 @@ def read_folder(path: Path) -> ModelFolder:
 
 def has_pickle(path: Path) -> bool:
     """Whether `path` holds weights as Python pickles."""
-    return any(next(path.glob(pattern), None) for pattern in ("pytorch_model*.bin", "*.pt", "*.pth"))
+    return any(next(path.glob(pattern), None) for pattern in PICKLES)
 
 
-def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
-    architectures = config.get("architectures") or [config["model_type"]]
-    name = str(architectures[0])
+def kind_of(path: Path, config: Mapping[str, Any]) -> Kind:
+    """What the `config` of the folder `path` is a model of. Raises `ModelLoadError` when it is none that makes text of
+    text."""
+    if not isinstance(config.get("model_type"), str):
+        raise ModelLoadError(
+            f"{path / 'config.json'} has no model_type: it is no model's, or of a model.bin now missing"
+        )
+    architectures = config.get("architectures")
+    name = str(architectures[0] if isinstance(architectures, list) and architectures else config["model_type"])
     if not OTHER_INPUTS & config.keys() and not name.endswith(NO_TEXT):
         # T5's oldest files lack is_encoder_decoder
         if config.get("is_encoder_decoder") or name.endswith("ForConditionalGeneration"):
@@ -65,12 +68,20 @@ def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
 
 
 def _check_weights(path: Path) -> None:
-    index = path / "model.safetensors.index.json"
-    if index.exists():
-        for name in sorted(set(read_object(index).get("weight_map", {}).values())):
-            if not (path / name).exists():
-                raise ModelLoadError(f"{path / name} is missing, though {index.name} names it: download it again")
-    elif next(path.glob("*.safetensors"), None) is None:
+    """Look at every file that would be loaded: by its header it must be what its name says."""
+    index = path / INDEX
+    if (path / "model.safetensors").exists() or not index.exists():
+        files = sorted(path.glob("*.safetensors"))
+    else:
+        names = shard_names(read_object(index))
+        if outside := next((name for name in names if not is_shard_name(name)), None):
+            raise ModelLoadError(f"{index} names {outside!a}, which is no safetensors file beside it: it is not loaded")
+        files = [path / name for name in names]
+    if missing := next((file for file in files if not file.exists()), None):
+        raise ModelLoadError(f"{missing} is missing, though {index.name} names it: download it again")
+    for file in files:
+        read_header(file)
+    if not files:
         if has_pickle(path):
             raise ModelLoadError(
                 f"{path} has its weights as Python pickles only (pytorch_model.bin), which may run foreign code: "

@@ -1,11 +1,10 @@
 """How workers and threads are chosen for torch."""
 
-import os
-
 import pytest
 import torch
 
 from alcove.config.settings import ModelSettings
+from alcove.engines.transformers import threads
 from alcove.engines.transformers.threads import workers_and_threads
 
 
@@ -36,7 +35,7 @@ class Weights:
 def test_cores_are_shared_out(
     monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: float, settings: dict[str, int], chosen: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(threads, "usable_cores", lambda: cores)
     asked = ModelSettings(name="m", source="m", **settings)
     assert workers_and_threads(asked, Weights(int(gigabytes * 1e9), "cpu")) == chosen
 

@@ -18,6 +18,7 @@ from alcove.pipeline.cores import Cores
 from alcove.pipeline.model import Model
 from alcove.store import manifest
 from alcove.store.convert import convert
+from alcove.store.recognise import recognise
 
 LAYOUTS = ("ctranslate2", "transformers")
 PROMPTS = ("hello world", "the quick brown fox", "grüß dich")
@@ -71,7 +72,8 @@ async def answers(folder: Path) -> list[str]:
     """What the model says once it is ready. Raises what loading raises."""
     settings = ModelSettings(name="m", source=str(folder), threads=1, workers=1, device="cpu")
     loop = asyncio.get_running_loop()
-    model = await asyncio.to_thread(Model.load, settings, folder, Metrics(), Cores(1), loop, pytest.fail)
+    found = recognise(folder)
+    model = await asyncio.to_thread(Model.load, found, settings, Metrics(), Cores(1), loop, pytest.fail)
     try:
         jobs = [Job(prompt=prompt, param="prompt", max_tokens=12) for prompt in PROMPTS]
         texts = ["" for _ in jobs]

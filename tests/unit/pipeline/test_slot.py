@@ -1,6 +1,7 @@
 """A model's place: who waits for it, who keeps it, and what happens when it comes, goes or fails."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,11 @@ class Model:
     """Stands for a loaded model: what a slot needs of one."""
 
     number: int
-    closed: bool = False
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def closed(self) -> bool:
+        return self.gone.is_set()
 
     async def answer(self, jobs: Any, *, gather_s: float = 0.0) -> AsyncGenerator[list[int], None]:
         for step in range(3):
@@ -27,7 +32,7 @@ class Model:
             await asyncio.sleep(0)
 
     def close(self) -> None:
-        self.closed = True
+        self.gone.set()
 
 
 @dataclass
@@ -128,8 +133,7 @@ async def test_a_reload_lets_old_requests_end_and_new_ones_begin(loader: Loader)
         await slot.reload()
         assert (await all_of(slot))[0] == [1, 0]
         assert not old.closed  # type: ignore[attr-defined]
-    while not loader.models[0].closed:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(asyncio.to_thread(loader.models[0].gone.wait), 5)
     assert not loader.models[1].closed
 
 

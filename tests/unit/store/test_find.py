@@ -3,10 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from alcove.config.settings import EngineName
 from alcove.errors import ModelLoadError
 from alcove.store import find as find_module
-from alcove.store.find import COMMIT, find, pulled_folder
+from alcove.store.find import find
 from alcove.store.listing import models
+from alcove.store.manifest import COMMIT
+from alcove.store.remove import remove
+
+ENGINES: tuple[EngineName, ...] = ("auto", "ctranslate2", "transformers")
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +39,28 @@ def test_a_pulled_model_by_its_name_and_revision(tmp_path: Path) -> None:
     for revision, folder in ((None, "org/model"), ("v1", "org/model@v1"), ("refs/pr/1", "org/model@refs%2Fpr%2F1")):
         path = tmp_path / "models" / folder
         path.mkdir(parents=True)
-        assert pulled_folder("org/model", revision, tmp_path) == path
         assert find("org/model", revision, "auto", tmp_path) == path
+        assert find(f"org/model@{revision}" if revision else "org/model", None, "auto", tmp_path) == path
+
+
+def test_the_engine_chooses_between_the_original_and_its_conversion(tmp_path: Path) -> None:
+    original, converted = (tmp_path / "models" / "org" / name for name in ("model", "model+ctranslate2"))
+    original.mkdir(parents=True)
+    assert {find("org/model", None, engine, tmp_path) for engine in ENGINES} == {original}
+    converted.mkdir()
+    found = [find("org/model", None, engine, tmp_path) for engine in ENGINES]
+    assert found == [converted, converted, original]
+    original.rmdir()
+    assert find("org/model", None, "auto", tmp_path) == converted
+    with pytest.raises(ModelLoadError, match=r"^org/model: only its conversion .*alcove pull org/model --engine trans"):
+        find("org/model", None, "transformers", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["org/model/..", "a/b/../../../etc", "org\\model", "org/mo del", "org/\0", "x" * 5000])
+def test_a_name_that_is_none_reaches_no_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "models" / "org").mkdir(parents=True)
+    with pytest.raises(ModelLoadError):
+        find(name, None, "auto", tmp_path)
 
 
 def test_one_that_huggingface_has_in_its_cache(tmp_path: Path, hugging_face_cache: Path) -> None:
@@ -53,12 +78,11 @@ def test_one_that_huggingface_has_in_its_cache(tmp_path: Path, hugging_face_cach
     ("source", "revision", "command"),
     [
         ("org/model", None, "alcove pull org/model"),
-        ("org/model", "v1", "alcove pull org/model --revision v1"),
-        ("org/some/model", None, "alcove pull org/some/model"),
+        ("org/model", "v1", "alcove pull org/model@v1"),
     ],
 )
 def test_an_absent_model_says_how_to_get_it(tmp_path: Path, source: str, revision: str | None, command: str) -> None:
-    with pytest.raises(ModelLoadError, match=rf"^{source}: not a folder, .*get it with: {command}$"):
+    with pytest.raises(ModelLoadError, match=rf"^{source}.*: not a folder, .*get it with: {command}$"):
         find(source, revision, "auto", tmp_path)
 
 
@@ -79,13 +103,53 @@ def test_the_echo_model_is_built_in(tmp_path: Path) -> None:
 
 
 def test_the_listing_shows_what_is_complete(tmp_path: Path) -> None:
-    for name in ("models/org/a", "models/b", "models/org/c.partial", "models/org/d.old", "models/org/e"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / COMMIT).touch()
+    for name in ("org/a", "b", "org/a+ctranslate2", "org/e", ".work/org--c@1"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / COMMIT).write_text("0123\n")
     (tmp_path / "models/org/e" / COMMIT).unlink()
     pulled = [model for model in models(tmp_path) if not model.name.startswith("builtin:")]
     assert [(model.name, model.folder) for model in pulled] == [
         ("b", tmp_path / "models" / "b"),
         ("org/a", tmp_path / "models" / "org" / "a"),
+        ("org/a", tmp_path / "models" / "org" / "a+ctranslate2"),
     ]
-    assert str(tmp_path) in pulled[0].kind  # an empty folder: why it cannot be served
+    assert pulled[0].commit == "0123"
+    assert pulled[0].problem is not None
+    assert str(tmp_path) in pulled[0].problem  # an empty folder: why it cannot be served
+
+
+def test_the_listing_shows_what_is_built_in(tmp_path: Path) -> None:
+    first, second = models(tmp_path)
+    assert (first.name, first.kind, first.layout) == ("builtin:alcove-seq2seq", "seq2seq", "ctranslate2")
+    assert (second.name, second.kind, second.problem) == ("builtin:alcove-chat", "causal", None)
+    assert first.memory is not None
+    assert first.memory > first.size > 1_000_000
+
+
+def test_removal_takes_all_that_a_name_stands_for(tmp_path: Path) -> None:
+    store = tmp_path / "models" / "org"
+    for name in ("a", "a+ctranslate2", "b"):
+        (store / name).mkdir(parents=True)
+        (store / name / COMMIT).write_text("0123\n")
+    assert remove("org/a", tmp_path) == 10
+    assert [path.name for path in store.iterdir()] == ["b"]
+    assert [path.suffix for path in (tmp_path / "models" / ".work").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("name", ["org/a", "builtin:alcove-chat", "..", "../models/org", "/", ""])
+def test_removal_touches_nothing_outside_of_the_store(tmp_path: Path, name: str) -> None:
+    (tmp_path / "home" / "models" / "org" / "b").mkdir(parents=True)
+    with pytest.raises(ModelLoadError):
+        remove(name, tmp_path / "home")
+    assert (tmp_path / "home" / "models" / "org" / "b").is_dir()
+
+
+def test_removal_does_not_follow_a_link_out_of_the_store(tmp_path: Path) -> None:
+    elsewhere, store = tmp_path / "elsewhere", tmp_path / "home" / "models" / "org"
+    elsewhere.mkdir()
+    store.mkdir(parents=True)
+    (elsewhere / COMMIT).write_text("0123\n")
+    (store / "a").symlink_to(elsewhere)
+    with pytest.raises(ModelLoadError, match="is a link that leads out of the store"):
+        remove("org/a", tmp_path / "home")
+    assert (elsewhere / COMMIT).exists()

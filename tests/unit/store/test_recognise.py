@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 
 from alcove.errors import ModelLoadError
 from alcove.store.convert import convert
@@ -110,6 +111,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path, files: dict[str, str], messag
     assert refusal(tmp_path).startswith(f"{tmp_path}{message}")
 
 
+NO_TENSORS = safetensors.torch.save({})
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
 
 
@@ -149,14 +151,14 @@ def test_a_model_without_its_weights(tmp_path: Path, files: dict[str, str], mess
     for name, content in {"config.json": json.dumps(LLAMA), **files}.items():
         (tmp_path / name).write_text(content)
     if len(files) == 1 and "index" in next(iter(files)):
-        (tmp_path / "part-1.safetensors").write_bytes(b"")
+        (tmp_path / "part-1.safetensors").write_bytes(NO_TENSORS)
     assert refusal(tmp_path).startswith(f"{tmp_path}{message}")
 
 
 def test_weights_in_several_files(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "max_position_embeddings": 2048}))
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
-    (tmp_path / "part-1.safetensors").write_bytes(b"")
+    (tmp_path / "part-1.safetensors").write_bytes(NO_TENSORS)
     assert recognise(tmp_path).source_limit == 2048
 
 

@@ -10,9 +10,9 @@ threads against two of one: tokens a second for one client, and for sixteen rows
 so that small models lose by it, and large ones gain for a lone client only. `alcove bench --tune` measures it anew.
 """
 
-import os
 
 from alcove.config.settings import ModelSettings
+from alcove.machine import usable_cores
 from alcove.store.folder import ModelFolder
 
 BYTES_A_THREAD = 1_500_000_000
@@ -21,7 +21,7 @@ BYTES_A_THREAD = 1_500_000_000
 
 def workers_and_threads(settings: ModelSettings, folder: ModelFolder, *, cuda: bool) -> tuple[int, int]:
     """Workers, and threads of one; what the settings leave open shares out the cores that the process may use."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if cuda:
         return settings.workers or 1, settings.threads or 1
     weights = (folder.path / "model.bin").stat().st_size

@@ -6,10 +6,10 @@ step of `generate` is Python, which one thread of the process runs at a time, so
 nothing.
 """
 
-import os
 from typing import Any
 
 from alcove.config.settings import ModelSettings
+from alcove.machine import usable_cores
 
 BYTES_A_THREAD = 1_500_000_000
 """Weights of which each further thread wants as many."""
@@ -21,7 +21,7 @@ def workers_and_threads(settings: ModelSettings, model: Any) -> tuple[int, int |
     leaves torch as it is: another device does the work."""
     if model.device.type != "cpu":
         return settings.workers or 1, settings.threads
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if settings.workers is not None:
         return settings.workers, settings.threads or max(1, cores // settings.workers)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())

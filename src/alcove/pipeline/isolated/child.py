@@ -16,6 +16,7 @@ from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine, Vocabulary
 from alcove.engines.faults import fault_of
 from alcove.errors import AlcoveError, ConfigurationError
+from alcove.machine import usable_cores
 from alcove.pipeline.cores import Cores
 from alcove.pipeline.isolated.link import Link, packed
 from alcove.pipeline.isolated.messages import (
@@ -106,7 +107,7 @@ def _log_to(child: Child, level: int) -> None:
 def _opened(load: Load) -> Engine:
     settings = ModelSettings.model_validate_json(load.settings)
     vocabulary = Vocabulary(load.source, load.source if load.target is None else load.target)
-    cores = Cores(len(os.sched_getaffinity(0)))
+    cores = Cores(usable_cores())
     return open_serving(recognise(Path(load.folder), settings.task), settings, vocabulary, cores)
 
 

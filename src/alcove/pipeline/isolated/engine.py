@@ -98,6 +98,11 @@ class IsolatedEngine:
         """Requests of which no run has begun."""
         return self._runs.waiting
 
+    @property
+    def full(self) -> bool:
+        """Only the child knows."""
+        return False
+
     def check(self, run: Run) -> None:
         """The child looks when the run is submitted: what it refuses ends with an error that says so."""
 

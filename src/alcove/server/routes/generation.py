@@ -9,7 +9,7 @@ from alcove.protocol.chat import ChatRequest
 from alcove.protocol.completions import CompletionRequest
 from alcove.protocol.render import ChatRenderer, CompletionRenderer
 from alcove.protocol.request import chat_jobs, completion_jobs, parse
-from alcove.server.body import read_json_bytes
+from alcove.server.body import parsed
 from alcove.server.respond import Answer
 from alcove.server.state import Served, State
 
@@ -33,7 +33,8 @@ async def create_engine_completion(request: Request, state: Served, engine: str)
 @router.post("/chat/completions", include_in_schema=False)
 async def create_chat_completion(request: Request, state: Served) -> Response:
     """Answer a chat."""
-    wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), ChatRequest)
+    parse_this = partial(parse, wire_type=ChatRequest)
+    wire, extra = await parsed(request, state.settings.server.max_body_bytes, parse_this)
     model = state.models.get(wire.model)
     events = partial(model.answer, chat_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
@@ -42,7 +43,8 @@ async def create_chat_completion(request: Request, state: Served) -> Response:
 
 
 async def _complete(request: Request, state: State, engine: str | None) -> Response:
-    wire, extra = parse(await read_json_bytes(request, state.settings.server.max_body_bytes), CompletionRequest)
+    parse_this = partial(parse, wire_type=CompletionRequest)
+    wire, extra = await parsed(request, state.settings.server.max_body_bytes, parse_this)
     model = state.models.get(engine or wire.model)
     events = partial(model.answer, completion_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage

@@ -10,7 +10,7 @@ from alcove.jobs import Job
 from alcove.protocol.request import chat_of, parse_plain, read_object
 from alcove.protocol.scoring import ScoreRenderer, score_jobs
 from alcove.protocol.tokens import Detokenized, DetokenizeRequest, ScoreRequest, TokenizeChat, TokenizeText, Tokens
-from alcove.server.body import read_json_bytes
+from alcove.server.body import parsed
 from alcove.server.respond import Answer
 from alcove.server.state import Served
 
@@ -21,7 +21,7 @@ router = APIRouter()
 @router.post("/tokenize", include_in_schema=False)
 async def tokenize(request: Request, state: Served) -> Response:
     """The tokens of a text, or of what a chat becomes."""
-    fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
+    fields = await parsed(request, state.settings.server.max_body_bytes, read_object)
     chat = "messages" in fields
     wire = parse_plain(fields, TokenizeChat) if chat else parse_plain(fields, TokenizeText)
     job = Job(
@@ -41,7 +41,7 @@ async def tokenize(request: Request, state: Served) -> Response:
 @router.post("/detokenize", include_in_schema=False)
 async def detokenize(request: Request, state: Served) -> Response:
     """The text of tokens."""
-    fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
+    fields = await parsed(request, state.settings.server.max_body_bytes, read_object)
     wire = parse_plain(fields, DetokenizeRequest)
     async with state.models.get(wire.model).lease() as model:
         return _json(Detokenized(await model.detokenize(wire.tokens)))
@@ -50,7 +50,7 @@ async def detokenize(request: Request, state: Served) -> Response:
 @router.post("/v1/score")
 async def score(request: Request, state: Served) -> Response:
     """How probable texts are after others, or as their answers."""
-    fields = read_object(await read_json_bytes(request, state.settings.server.max_body_bytes))
+    fields = await parsed(request, state.settings.server.max_body_bytes, read_object)
     wire = parse_plain(fields, ScoreRequest)
     model = state.models.get(wire.model)
     events = partial(model.answer, score_jobs(wire))

@@ -69,6 +69,12 @@ class ContinuousEngine:
         with self._lock:
             return self._places.waiting
 
+    @property
+    def full(self) -> bool:
+        """See `Engine.full`."""
+        with self._lock:
+            return self._places.full
+
     def takes(self, run: Run) -> bool:
         """Whether the run is for this engine: one output, no search, and room for it in the cache. The rest needs
         whole passes (`prompt_logprobs`) or what the manager has not (beams)."""

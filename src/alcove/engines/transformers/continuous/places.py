@@ -24,16 +24,20 @@ class Places:
         """Requests of which a run has no token yet."""
         return len({going.request for going in self._going.values() if going.request.waiting})
 
+    @property
+    def full(self) -> bool:
+        """Whether all places are taken, and those of the queue, too."""
+        free = self._runs - sum(going.begun for going in self._going.values())
+        return self.waiting >= self._max_queue + max(free, 0)
+
     def find(self, run_id: str) -> Going | None:
         """None: it has ended or was cancelled."""
         return self._going.get(run_id)
 
     def add(self, request: Sequence[Going]) -> None:
         """The runs of one request; raises `Overloaded` where it would be one too many that waits."""
-        waiting = self.waiting
-        free = self._runs - sum(going.begun for going in self._going.values())
-        if waiting >= self._max_queue + max(free, 0):
-            raise Overloaded(f"All places are taken and {waiting} requests are waiting.")
+        if self.full:
+            raise Overloaded(f"All places are taken and {self.waiting} requests are waiting.")
         self._going.update({going.row.run.id: going for going in request})
 
     def begin(self, going: Going) -> None:

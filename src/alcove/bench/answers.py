@@ -14,6 +14,7 @@ from alcove.bench.measured import Outcome
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _DONE = b"[DONE]"
+_REQUEST_ID = re.compile(r",? (under )?req_\w+")
 _MOST_OF_A_REASON = 160
 
 
@@ -144,5 +145,5 @@ def _message_of(body: bytes) -> str:
 
 def _told(error: Any) -> str:
     message = error.get("message", error) if isinstance(error, dict) else error
-    text = " ".join(str(message).split())
+    text = _REQUEST_ID.sub("", " ".join(str(message).split()))  # or each failure would be one of its own
     return text if len(text) <= _MOST_OF_A_REASON else text[: _MOST_OF_A_REASON - 3] + "..."

@@ -20,6 +20,7 @@ from alcove.config.environment import as_environment
 from alcove.config.load import load
 from alcove.config.settings import Settings
 from alcove.errors import ModelLoadError
+from alcove.machine import share_arenas
 from alcove.server.access.reload import at_hang_up
 from alcove.server.http_deadlines import Deadlines
 from alcove.server.http_protocol import BoundedHttp
@@ -35,6 +36,7 @@ def serve(what: str | None, flags: Mapping[str, Any], *, reload: bool) -> None:
 
     Raises `ConfigurationError`, or `ModelLoadError` with the reason when start-up fails.
     """
+    share_arenas()
     load_again = partial(load, what, os.environ, flags, Path.cwd())
     loaded = load_again()
     settings = loaded.settings

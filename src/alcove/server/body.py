@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,11 +13,16 @@ LARGE_BYTES = 65_536
 """A larger body is parsed in a thread: on the event loop 2 MiB of small objects would hold up all streams for 0.2 s."""
 Parsed = TypeVar("Parsed")
 
+_parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alcove-body")
+"""One thread, so that there is one such body's worth of objects at a time, and one arena of memory that keeps them."""
+
 
 async def parsed(request: Request, limit: int, parse: Callable[[bytes], Parsed]) -> Parsed:
     """The body as `parse` reads it. Raises what that raises, and what `read_json_bytes` does."""
     body = await read_json_bytes(request, limit)
-    return parse(body) if len(body) <= LARGE_BYTES else await asyncio.to_thread(parse, body)
+    if len(body) <= LARGE_BYTES:
+        return parse(body)
+    return await asyncio.get_running_loop().run_in_executor(_parser, parse, body)
 
 
 async def read_json_bytes(request: Request, limit: int) -> bytes:

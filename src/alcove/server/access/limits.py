@@ -6,8 +6,9 @@ those that the request's record has when it is over, however it ends.
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alcove.config.settings import AuthSettings
 from alcove.metrics.record import current
@@ -45,7 +46,12 @@ class Limits:
             message = f"A key may have {refused.reason} here. Try again in {refused.retry_after_s} s."
             await errors.response(errors.RateLimited(message, refused.retry_after_s))(scope, receive, send)
             return
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            account.end(record.prompt_tokens + record.completion_tokens)
+        with ExitStack() as request:
+            request.callback(lambda: account.end(record.prompt_tokens + record.completion_tokens))
+
+            async def send_and_count(message: Message) -> None:
+                if message["type"] == "http.response.body" and not message.get("more_body", False):
+                    request.close()  # before the client sees the end, so that its next request finds it counted
+                await send(message)
+
+            await self._app(scope, receive, send_and_count)

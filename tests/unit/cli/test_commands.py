@@ -40,6 +40,12 @@ def alcove(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 HEAVY = {"pydantic", "fastapi", "uvicorn", "ctranslate2", "huggingface_hub", "numpy", "torch", "tokenizers"}
 
 
+def test_help_names_the_extra_in_brackets(tmp_path: Path) -> None:
+    """Which rich would take for markup."""
+    for command in ("pull", "convert"):
+        assert "pip install 'alcove[convert]'" in " ".join(alcove(tmp_path, command, "--help").stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "shown", "heavy"),
     [

@@ -34,7 +34,7 @@ def pull(
     It goes to $ALCOVE_HOME/models. A pull that was cut goes on where it was
     when it is asked for again; nothing is served before it is complete.
     $HF_TOKEN opens private repositories. Conversions need the extra:
-    pip install 'alcove[convert]'.
+    pip install 'alcove\\[convert]'.
 
     \b
     alcove pull Helsinki-NLP/opus-mt-en-de
@@ -61,7 +61,7 @@ def convert(
 
     In the store it is found whenever FOLDER is served with the engine
     ctranslate2 and this type; there it is made anew when FOLDER changes.
-    Needs the extra: pip install 'alcove[convert]'.
+    Needs the extra: pip install 'alcove\\[convert]'.
 
     \b
     alcove convert ./my-t5

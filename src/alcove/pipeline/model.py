@@ -8,6 +8,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import Engine, Vocabulary
@@ -27,6 +28,10 @@ from alcove.pipeline.tokenizer import load_tokenizer
 from alcove.pipeline.watch import Watch
 from alcove.runs import Step
 from alcove.store.folder import ModelFolder
+
+_preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="alcove-prepare")
+"""Two threads for the prompts of all models: each has a cache of words for each tokenizer (tokenizers 0.23: up to
+10,000, some 13 MB), and more of them would only wait for the interpreter."""
 
 
 class Model:
@@ -96,7 +101,7 @@ class Model:
         if self._engine.full:
             raise Overloaded(f"All workers are busy and {self._engine.waiting} requests are waiting.")
         loop = asyncio.get_running_loop()
-        plans = await loop.run_in_executor(None, self._preparer.prepare, jobs)
+        plans = await loop.run_in_executor(_preparing, self._preparer.prepare, jobs)
         running = {plan.run.id: plan for plan in plans}
         reader = self._mailbox.open(running, gather_s)
         deadlines = Deadlines(self.settings, reader, loop)
@@ -145,11 +150,12 @@ class Model:
 
     async def tokenize(self, job: Job) -> tuple[int, ...]:
         """The ids of a job's prompt, as `answer` would encode it. Raises `InvalidRequest`."""
-        return await asyncio.to_thread(self._preparer.encoder.source, job)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_preparing, self._preparer.encoder.source, job)
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of ids, special tokens included. Raises `InvalidRequest` for an id that there is not."""
-        return await asyncio.to_thread(self._preparer.decode, tokens)
+        return await asyncio.get_running_loop().run_in_executor(_preparing, self._preparer.decode, tokens)
 
     def token_strings(self, tokens: Sequence[int]) -> list[str]:
         """The strings of a prompt's ids, as the vocabulary writes them."""

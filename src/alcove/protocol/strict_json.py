@@ -18,6 +18,10 @@ MAX_DEPTH = 64
 """Lists and objects within each other."""
 MAX_CONTAINERS = 65_536
 """Lists and objects in all: 2 MiB of `[],[],` would be 700,000 of them."""
+MAX_NAMES = 65_536
+"""Fields of all objects together."""
+MAX_VALUES = 524_288
+"""Items of all lists and objects together: 2 MiB of token ids of three digits."""
 _MOST_SAID = 100
 """Characters of a name that is said back to the client who sent it."""
 
@@ -34,8 +38,13 @@ def fields_of(body: bytes) -> dict[str, Any]:
     do not hold."""
     bare = _STRING.sub(b"", body)
     containers = bare.count(b"[") + bare.count(b"{")
+    names = bare.count(b":")
     if containers > MAX_CONTAINERS:
         raise _invalid(f"it has more than {MAX_CONTAINERS} lists and objects")
+    if names > MAX_NAMES:
+        raise _invalid(f"its objects have more than {MAX_NAMES} fields")
+    if bare.count(b",") >= MAX_VALUES:
+        raise _invalid(f"its lists and objects have more than {MAX_VALUES} items")
     try:
         fields = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -44,7 +53,6 @@ def fields_of(body: bytes) -> dict[str, Any]:
         raise InvalidRequest("The body should be a JSON object.", code="invalid_json")
     if containers > MAX_DEPTH and _depth(fields) > MAX_DEPTH:
         raise _invalid(f"lists and objects are nested more than {MAX_DEPTH} deep")
-    names = bare.count(b":")
     if names != len(fields) and names != sum(len(inner) for inner in _containers(fields) if isinstance(inner, dict)):
         json.loads(body, object_pairs_hook=_refuse_twins)
     if _LONG_NUMBER.search(bare):

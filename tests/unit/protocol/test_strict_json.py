@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcove.errors import InvalidRequest
-from alcove.protocol.strict_json import MAX_CONTAINERS, MAX_DEPTH, fields_of
+from alcove.protocol.strict_json import MAX_CONTAINERS, MAX_DEPTH, MAX_NAMES, MAX_VALUES, fields_of
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -86,8 +86,44 @@ def test_a_small_text_makes_no_large_object() -> None:
     assert fields_of(b'{"a":"%s"}' % (b"[" * 2 * MAX_CONTAINERS)), "brackets in a text are text"
 
 
+def test_fields_and_items_are_counted_before_they_are_made() -> None:
+    names = [b'"%d":1' % number for number in range(MAX_NAMES)]
+    assert fields_of(b'{"a":{%s}}' % b",".join(names[1:]))
+    with pytest.raises(InvalidRequest, match="fields"):
+        fields_of(b'{"a":{%s}}' % b",".join(names))
+    assert fields_of(b'{"a":[%s1]}' % (b"1," * (MAX_VALUES - 1)))
+    with pytest.raises(InvalidRequest, match="items"):
+        fields_of(b'{"a":[%s1]}' % (b"1," * MAX_VALUES))
+    assert fields_of(b'{"a":"%s"}' % (b":," * MAX_VALUES)), "and those in a text are text"
+
+
 @pytest.mark.parametrize("body", [b'{"a":"' + b'\\"' * 1_000_000, b'{"a":"' + b"\\" * 2_000_001, b'"' * 2_000_001])
 def test_a_long_text_without_an_end_is_no_work(body: bytes) -> None:
     """Each of these would be hours for a pattern that looks for an end from each quotation mark again."""
     with pytest.raises(InvalidRequest):
         fields_of(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a": NaN}', b'{"a": [-Infinity]}', b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}', b"{", b""]
+)
+def test_what_is_no_json(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=r"^The body is not valid JSON: .+ at line \d+ column \d+\.$") as caught:
+        fields_of(body)
+    assert caught.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
+def test_what_is_no_object(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=r"^The body should be a JSON object\.$") as caught:
+        fields_of(body)
+    assert caught.value.code == "invalid_json"
+
+
+def test_depth_is_that_of_the_deepest_among_many() -> None:
+    def deep(depth: int) -> bytes:
+        return b'{"a":[%s%s%s]}' % (b"[]," * 100, b"[" * (depth - 2), b"]" * (depth - 2))
+
+    assert fields_of(deep(MAX_DEPTH))
+    with pytest.raises(InvalidRequest, match=f"nested more than {MAX_DEPTH} deep"):
+        fields_of(deep(MAX_DEPTH + 1))

@@ -160,8 +160,9 @@ def test_what_can_never_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
     (tmp_path / "alcove.toml").write_text(
         '[server]\nmemory_limit = "20MiB"\n[[model]]\nname = "big"\nsource = "builtin:alcove-seq2seq"\n'
     )
-    with pytest.raises(RuntimeError, match=r"needs about 2\d MiB, but 20 MiB is the limit"), running(
-        "serve", cwd=tmp_path
+    with (
+        pytest.raises(RuntimeError, match=r"needs about 2\d MiB, but 20 MiB is the limit"),
+        running("serve", cwd=tmp_path),
     ):
         pass
 

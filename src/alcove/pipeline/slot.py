@@ -6,10 +6,10 @@ Made by `pipeline/pool.py`, which says how a model is loaded; used by the routes
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from alcove.config.settings import ModelSettings
 from alcove.errors import AlcoveError, ModelLoading, ModelUnavailable, OutOfMemory
@@ -76,10 +76,13 @@ class Slot:
         self._load = load
         self._patience_s = patience_s
         self._changing = asyncio.Lock()
+        self._changes = 0
+        """Who has that lock, or waits for it."""
         self._arrival: asyncio.Task[None] | None = None
         self._waiting = 0
         self._retry_at = 0.0
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], asyncio.Event] = {}
+        """The letting go of models that are no longer this slot's, and what tells that their users have gone."""
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Model]:
@@ -104,30 +107,30 @@ class Slot:
 
     async def load(self) -> None:
         """Bring the model into memory, if it is not there. Raises what `Model.load` raises, and `OutOfMemory`."""
-        async with self._changing:
+        async with self._change():
             if self.resident is None:
                 self.state = "loading"
                 await self._loaded()
 
     async def unload(self) -> None:
         """Take the model out of memory when its users have gone; the next request loads it again."""
-        async with self._changing:
+        async with self._change():
             self._retry_at = 0.0
             if self.resident is not None:
                 self.state = "unloading"
-                await self._retire(self._taken_out())
+                await asyncio.shield(self._retired(self._taken_out()))
             self.state = "absent"
 
     async def reload(self) -> None:
         """Read the model anew. The old one answers until the new one can, and ends what it has begun. Raises as `load`
         does; then the old one stays."""
-        async with self._changing:
+        async with self._change():
             old = self.resident
             if old is None:
                 self.state = "loading"
             await self._loaded()
         if old is not None:
-            self._in_background(self._retire(old))
+            self._retired(old)
 
     def failed(self, error: Exception) -> None:
         """The model cannot be loaded; requests are refused for a while, and then it is tried again."""
@@ -138,8 +141,10 @@ class Slot:
         """End what runs, and let go of the model."""
         if self._arrival is not None:  # a model that is being loaded cannot be interrupted
             await asyncio.wait({self._arrival})
-        for task in self._retiring:
-            task.cancel()
+        for unused in self._retiring.values():
+            unused.set()  # users are not waited for any more
+        if self._retiring:
+            await asyncio.wait(self._retiring)
         if self.resident is not None:
             await asyncio.to_thread(self._taken_out().model.close)
 
@@ -165,8 +170,20 @@ class Slot:
 
     @property
     def idle(self) -> bool:
-        """Whether the model is in memory for nothing: nobody uses it, or is about to change it."""
-        return self.resident is not None and not self.resident.users and not self._changing.locked()
+        """Whether the model is in memory for nothing: nobody uses it, is about to, or is about to change it."""
+        # who has waited for the model may not have had its turn yet, nor who waits to change it: a lock between two
+        # owners is not `locked()`, and who makes room must not queue up for it
+        return self.resident is not None and not (self.resident.users or self._waiting or self._changes)
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """Loading, unloading and reloading take turns."""
+        self._changes += 1
+        try:
+            async with self._changing:
+                yield
+        finally:
+            self._changes -= 1
 
     async def _arrive(self) -> None:
         """Wait until the model is in memory. Those who wait share one loading, which goes on when they leave."""
@@ -222,10 +239,12 @@ class Slot:
         assert resident is not None, "asked for only where there is one"
         return resident
 
-    def _in_background(self, retiring: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(retiring)
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+    def _retired(self, resident: Resident) -> asyncio.Task[None]:
+        """The letting go of a model, which goes on when nobody waits for it."""
+        task = asyncio.create_task(self._retire(resident))
+        self._retiring[task] = resident.unused
+        task.add_done_callback(self._retiring.pop)
+        return task
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(f"The model '{self.name}' cannot be loaded; the server's log says why.")

@@ -207,3 +207,38 @@ class TestNames:
         assert "localhost" in loaded(tmp_path, address_known=False).settings.server.allowed_hosts
         for environ in ({"ALCOVE_API_KEYS": "k"}, {"ALCOVE_INSECURE_NO_AUTH": "1"}):
             assert loaded(tmp_path, environ=environ, address_known=False).settings.server.allowed_hosts == ()
+
+
+class TestOrigins:
+    """What is set here says where it came from, as all settings do."""
+
+    def test_names(self, tmp_path: Path) -> None:
+        found = loaded(tmp_path, flags={"host": "localhost"}).origins
+        assert found["server.allowed_hosts"] == "loopback: this machine's names"
+
+    def test_loopback_only(self, tmp_path: Path) -> None:
+        assert loaded(tmp_path, address_known=False).origins["auth.loopback_only"] == "no keys: the address is unknown"
+
+    def test_keys_of_several_places(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path, "three\n")
+        given = {"ALCOVE_API_KEYS": "two", "ALCOVE_KEYS_FILE": str(path)}
+        found = loaded(tmp_path, environ=given)
+        assert found.settings.auth.keys == keys(key_1="two", key_2="three")
+        assert found.origins["auth.keys"] == f"environment: ALCOVE_API_KEYS and {path}: keys"
+
+    def test_keys_of_a_forerunner_and_of_the_environment(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.json"
+        path.write_text('{"MODELS": {"t5": {"NAME": "org/t5", "TYPE": "Seq2Seq"}}, "BEARER_TOKENS": ["one"]}')
+        found = load(None, {"ALCOVE_API_KEYS": "two,one"}, {}, tmp_path)
+        assert found.settings.auth.keys == keys(key_1="one", key_2="two")
+        assert found.origins["auth.keys"] == f"{path}: BEARER_TOKENS and environment: ALCOVE_API_KEYS: keys"
+
+
+@pytest.mark.parametrize(("name", "fine"), [("ann@home", True), ("a" * 64, True), ("a" * 65, False), ("-ann", False)])
+def test_names_of_keys(name: str, fine: bool) -> None:
+    if fine:
+        keys_module.check_name(name)
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        keys_module.check_name(name)
+    assert str(refused.value) == f"NAME: should be at most 64 letters, digits and . _ @ -, not {name!r}"

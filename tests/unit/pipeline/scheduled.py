@@ -25,11 +25,11 @@ class Deadlock(AssertionError):
 class Thread:
     """One thread. Made by the code that is tested, as `threading.Thread`."""
 
-    def __init__(self, schedule: "Schedule", target: Callable[[], object], name: str) -> None:
+    def __init__(self, schedule: "Schedule", target: Callable[[], object], name: str, daemon: bool) -> None:
         self._schedule = schedule
         self._target = target
         self._real = threading.Thread(target=self._run, name=name, daemon=True)
-        self.name = name
+        self.name, self.daemon = name, daemon
         self.turn = threading.Semaphore(0)
         self.ready: Callable[[], bool] = lambda: True
         """Whether what it waits for has come."""
@@ -129,7 +129,7 @@ class Schedule:
         return Condition(self, lock)
 
     def Thread(self, *, target: Callable[[], object], name: str, daemon: bool) -> Thread:
-        return Thread(self, target, name)
+        return Thread(self, target, name, daemon)
 
     def monotonic(self) -> float:
         return self.now

@@ -18,6 +18,7 @@ def test_those_who_have_been_idle_longest_go_first() -> None:
     old, older, fresh = Model(10, 2.0), Model(10, 1.0), Model(10, 3.0)
     assert who_goes(15, [fresh, old, older]) == [older, old]
     assert who_goes(10, [fresh, old, older]) == [older]
+    assert who_goes(11, [fresh, old, older]) == [older, old]
 
 
 def test_nobody_goes_when_there_is_room_and_none_in_vain() -> None:
@@ -44,3 +45,4 @@ def test_what_goes_is_enough_and_no_more(idle: list[Model], missing: int) -> Non
 def test_sizes_are_told_in_the_unit_that_fits() -> None:
     assert in_words(310 * 2**20) == "310 MiB"
     assert in_words(5 * 2**29) == "2.5 GiB"
+    assert in_words(2**30) == "1.0 GiB"

@@ -179,3 +179,86 @@ async def test_closing_ends_what_is_there(loader: Loader) -> None:
     await slot.load()
     await slot.close()
     assert loader.models[0].closed
+
+
+async def test_a_model_that_somebody_has_waited_for_is_not_idle(loader: Loader) -> None:
+    """Or it could go, to make room for another, before the first request has had its turn; and that one likewise."""
+    slot = made(loader)
+    request = asyncio.create_task(all_of(slot))
+    while slot.resident is None:  # noqa: ASYNC110 - the very first turn in which it is there
+        await asyncio.sleep(0)
+    assert not slot.idle
+    await request
+    assert slot.idle
+
+
+async def test_a_model_that_is_about_to_change_is_not_idle(loader: Loader) -> None:
+    """Or who makes room would wait behind a loading, which waits for it."""
+    slot = made(loader)
+    orders = [asyncio.create_task(order) for order in (slot.reload(), slot.reload(), slot.unload())]
+    while not orders[-1].done():
+        await asyncio.sleep(0)
+        assert not slot.idle
+
+
+async def test_closing_lets_go_of_a_model_that_was_replaced(loader: Loader) -> None:
+    slot = made(loader)
+    async with slot.lease():
+        await slot.reload()
+        await slot.close()
+    assert [model.closed for model in loader.models] == [True, True]
+
+
+async def test_an_unloading_goes_on_when_nobody_waits_for_it(loader: Loader) -> None:
+    slot = made(loader)
+    async with slot.lease():
+        unloading = asyncio.create_task(slot.unload())
+        await settled()
+        unloading.cancel()
+        await settled()
+    await slot.close()
+    assert loader.models[0].closed
+
+
+@pytest.mark.parametrize(("error", "traced"), [(ModelLoadError("broken"), False), (RuntimeError("a bug"), True)])
+async def test_a_failure_goes_to_the_log(
+    loader: Loader, caplog: pytest.LogCaptureFixture, error: Exception, traced: bool
+) -> None:
+    slot = made(loader)
+    loader.error = error
+    with pytest.raises(ModelUnavailable, match=r"^The model 'm' cannot be loaded; the server's log says why\.$"):
+        await all_of(slot)
+    (told,) = (told for told in caplog.records if told.name == slots.__name__)
+    assert (told.levelname, told.message) == ("ERROR", f"Model 'm' cannot be loaded: {error}")
+    assert bool(told.exc_info) == traced
+
+
+async def test_states_are_told(loader: Loader) -> None:
+    slot = made(loader)
+    loader.go.clear()
+    loading = asyncio.create_task(slot.reload())
+    await settled()
+    assert (slot.state, slot.told) == ("loading", "loading")
+    loader.go.set()
+    await loading
+    assert slot.state == "ready"
+    await slot.unload()
+    assert (slot.state, slot.bytes, slot.used_at) == ("absent", 0, 0.0)
+
+
+async def test_an_unloading_by_hand_has_a_failed_model_tried_again(loader: Loader) -> None:
+    slot = made(loader)
+    loader.error = ModelLoadError("broken")
+    with pytest.raises(ModelLoadError):
+        await slot.load()
+    loader.error = None
+    await slot.unload()
+    assert len(await all_of(slot)) == 3
+
+
+async def test_a_model_was_used_when_its_last_user_left(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = made(loader)
+    async with slot.lease():
+        monkeypatch.setattr(slots.time, "monotonic", lambda: 1e9)
+    monkeypatch.undo()
+    assert slot.used_at == 1e9

@@ -1,5 +1,6 @@
 """Which names and which pages are answered: every pair of 18 Hosts and 9 Origins, with every method."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,3 +80,35 @@ async def test_where_no_names_are_listed_only_preflights_are_refused() -> None:
 
 async def test_any_name() -> None:
     assert await status(["evil.example"], allowed=["*"]) == 204
+
+
+@pytest.mark.parametrize("kind", ["http", "lifespan"])
+async def test_what_passes_is_handed_on_as_it_is(kind: str) -> None:
+    handed: list[Any] = []
+
+    async def application(*given: Any) -> None:
+        handed.extend(given)
+
+    given: tuple[Any, Any, Any] = ({"type": kind, "method": "GET", "headers": []}, object(), object())
+    await Browsers(application, hosts=LOCAL_NAMES, origins=())(*given)
+    assert handed == list(given)
+
+
+@pytest.mark.parametrize(
+    ("headers", "setting"),
+    [([(b"host", b"evil.example")], "server.allowed_hosts"), ([(b"origin", b"null")], "server.cors_origins")],
+)
+async def test_a_refusal_names_the_setting(headers: list[tuple[bytes, bytes]], setting: str) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def nobody(*given: Any) -> None:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "GET", "headers": headers}
+    await Browsers(nobody, hosts=LOCAL_NAMES, origins=())(scope, nobody, send)
+    error = json.loads(sent[1]["body"])["error"]
+    assert error["code"] == "forbidden"
+    assert f": {setting} lists those." in error["message"]

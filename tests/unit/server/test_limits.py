@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from alcove.config.settings import AuthSettings
 from alcove.metrics.record import Record, current
-from alcove.server.access.limits import Limits
+from alcove.server.access.limits import Limits, quota_of
 from alcove.server.access.quota import Quota
 
 
@@ -81,3 +82,56 @@ async def test_looking_and_administration_do_not_count() -> None:
 async def test_without_keys_all_are_one() -> None:
     server = Server(Quota(requests=1))
     assert [(await server(None))[0] for _ in range(2)] == [200, 429]
+
+
+def test_the_settings_say_what_a_key_may_use() -> None:
+    settings = AuthSettings(key_concurrency=1, key_requests_per_minute=2, key_tokens_per_minute=3)
+    assert quota_of(settings) == Quota(concurrency=1, requests=2, tokens=3)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_passes_is_handed_on_as_it_is(method: str) -> None:
+    handed: list[Any] = []
+
+    async def application(*given: Any) -> None:
+        handed.extend(given)
+
+    current.set(Record(method=method))
+    given: tuple[Any, Any, Any] = ({"type": "http", "path": "/v1/completions"}, object(), object())
+    await Limits(application, Quota(requests=1))(*given)
+    assert handed[:2] == list(given[:2])
+
+
+async def test_a_caller_out_of_tokens_is_told_so() -> None:
+    server = Server(Quota(tokens=1))
+    await server()
+    assert json.loads((await server())[2])["error"]["message"].startswith("A key may have 1 tokens a minute here.")
+
+
+async def test_a_request_is_over_with_its_last_message_and_not_before() -> None:
+    """A client that has read the end may send its next request at once."""
+    record = Record(method="POST")
+    current.set(record)
+    scope = {"type": "http", "path": "/v1/completions", "headers": []}
+    last = {"type": "http.response.body", "body": b""}
+    statuses: list[int] = []
+
+    async def next_one(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def streaming(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send(last)
+
+    layer = Limits(streaming, Quota(concurrency=1))
+    seen: list[str] = []
+
+    async def client(message: Any) -> None:
+        seen.append(message["type"])
+        if len(seen) <= 3:
+            await layer(scope, None, next_one)  # type: ignore[arg-type]
+
+    await layer(scope, None, client)  # type: ignore[arg-type]
+    assert statuses == [429, 429, 200]

@@ -97,3 +97,15 @@ def test_one_caller_is_nothing_to_another() -> None:
     assert refused is not None
     assert refused.retry_after_s == 1, "a running request may end at any time"
     assert other.begin() is None
+
+
+def test_the_time_told_is_that_of_the_use_which_must_be_forgotten() -> None:
+    now = 0.0
+    account = Account(Quota(tokens=5), lambda: now)
+    account.begin(), account.begin()
+    account.end(1)
+    now = 10.0
+    account.end(5)
+    refused = account.begin()
+    assert refused is not None
+    assert refused.retry_after_s == 60, "without the first use the second is still too much"

@@ -10,7 +10,6 @@ threads against two of one: tokens a second for one client, and for sixteen rows
 so that small models lose by it, and large ones gain for a lone client only. `alcove bench --tune` measures it anew.
 """
 
-
 from alcove.config.settings import ModelSettings
 from alcove.machine import usable_cores
 from alcove.store.folder import ModelFolder

@@ -40,8 +40,8 @@ def section(found: Mapping[str, Sequence[Row]], form: Form, minutes: float) -> s
             f"Made by `make soak` in {minutes:.0f} minutes, {size}, against the real server, with the clients on the "
             f"same machine: {len(os.sched_getaffinity(0))} cores, {platform.machine()}, {memory:.0f} GiB, "
             f"{platform.system()}, Python {platform.python_version()}. {met} of {len(barred)} bars are met here. "
-            "`make test` has a short form of each (`tests/e2e/test_promises.py`), with the same bars, but for times and "
-            "memory."
+            "`make test` has a short form of each (`tests/e2e/test_promises.py`), with the same bars, but for times "
+            "and memory."
         ),
         "",
         "```sh",

@@ -45,11 +45,13 @@ run-dev: .venv/base  ## The same, restarted when the source changes
 test: .venv/dev  ## Run all tests
 	@$(BIN)/python -m pytest
 
-fuzz: .venv/dev  ## Feed request parsing what atheris makes up, for FUZZ_S seconds (180)
+fuzz: .venv/dev  ## Feed request parsing and template vetting what atheris makes up, each for FUZZ_S seconds (180)
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
-	@mkdir -p .cache/fuzz/request_bodies
+	@mkdir -p .cache/fuzz/request_bodies .cache/fuzz/chat_templates
 	@$(BIN)/python -m tests.fuzz.request_bodies -max_total_time=$(or $(FUZZ_S),180) -max_len=4096 \
 	  -dict=tests/fuzz/request_bodies.dict .cache/fuzz/request_bodies tests/fuzz/seeds
+	@$(BIN)/python -m tests.fuzz.chat_templates -max_total_time=$(or $(FUZZ_S),180) -max_len=1000 -timeout=10 \
+	  -dict=tests/fuzz/chat_templates.dict .cache/fuzz/chat_templates tests/fuzz/template_seeds
 
 check: .venv/dev  ## Lint, format, types, import rules
 	@$(BIN)/ruff check .

@@ -63,6 +63,8 @@ class Theme:
     """Headings of the further columns."""
     how: str
     """How it was measured, for the reader of the page."""
+    causes: str = ""
+    """Where the difference goes, as found by profiling."""
 
 
 def seconds(value: float) -> str:

@@ -50,6 +50,8 @@ def write_page(found: Mapping[str, Sequence[Row]], minutes: float) -> Path:
     ]
     for theme, some in _by_theme(found).items():
         lines += ["", f"## {theme.title}", "", *_table(theme, some), "", *_wrapped(theme.how)]
+        if theme.causes:
+            lines += ["", *_wrapped(theme.causes)]
     PAGE.write_text("\n".join(lines) + "\n")
     return PAGE
 

@@ -17,8 +17,8 @@ THEME = Theme(
     "alone from alcove, or if the request failed; CTranslate2 itself rounds differently when prompts of different "
     "lengths share a batch, which the last column shows. The CPU seconds of the clients are taken from the same cores "
     "as the server's; the engine alone has no clients.",
-    causes="Where the difference goes, by traces of batches, py-spy and counters of processor time and page faults, for T5 "
-    "of 60M, where it is widest: a batch of 16 takes 2 to 7 % longer than alone, for the callback of its steps (1.5 "
+    causes="Where it goes, by traces of batches, py-spy and counters of processor time and page faults, for "
+    "T5 of 60M, where it is widest: a batch of 16 takes 2 to 7 % longer than alone, for the callback of its steps (1.5 "
     "%), HTTP, tokenizing and the clients (2 to 3 % of two cores that are full), and memory that is returned and "
     "taken again (1 %); between two batches a worker waits 10 to 15 ms for the clients that it has just answered (2 "
     "%). Streams add 2,500 writes a second, each of which stops a worker for a moment (14,000 switches in 6 s). Llama "

@@ -26,6 +26,7 @@ from alcove.pipeline.cores import Cores
 from alcove.pipeline.isolated import IsolatedEngine, open_isolated, restarts
 from alcove.pipeline.isolated.link import Link, packed
 from alcove.pipeline.isolated.messages import Cancel, Submit, ToChild
+from alcove.pipeline.isolated.process import MODULE
 from alcove.pipeline.isolated.restarts import Restarts
 from alcove.pipeline.serving import open_serving
 from alcove.runs import Options, Run, Step
@@ -283,10 +284,15 @@ def test_closing_ends_all_runs_and_leaves_no_process() -> None:
     until(lambda: threading.active_count() == before)
 
 
+def engines() -> list[psutil.Process]:
+    """The children that are engines; other tests' servers may be running, too."""
+    return [child for child in psutil.Process().children() if MODULE in child.cmdline()]
+
+
 def test_what_cannot_be_loaded_is_told_once_and_not_tried_again() -> None:
     with pytest.raises(ConfigurationError, match="engine_options of echo are delay_s"), opened(echo(nonsense=1)):
         pass
-    assert not psutil.Process().children()
+    assert not engines()
 
 
 def test_a_crash_while_it_loads_is_an_error_of_the_start() -> None:
@@ -300,8 +306,8 @@ def test_a_crash_while_it_loads_is_an_error_of_the_start() -> None:
 
     loading = threading.Thread(target=load)
     loading.start()
-    until(lambda: bool(psutil.Process().children()))
-    psutil.Process().children()[0].kill()
+    until(lambda: bool(engines()))
+    engines()[0].kill()
     loading.join(TIMEOUT_S)
     assert str(failures[0]).startswith("model 'm': its engine's process was ended by SIGKILL")
 

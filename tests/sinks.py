@@ -1,6 +1,7 @@
-"""Sinks for engines that are run without the batcher."""
+"""Sinks for engines that are run without the pipeline around them."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 from alcove.runs import Step
 
@@ -28,3 +29,22 @@ class Sink:
 def keep(steps: list[Step]) -> Sink:
     """A sink that puts all steps into this list and wants them all."""
     return Sink(lambda step: bool(steps.append(step)))
+
+
+class Steps:
+    """An `Engine`'s sink that remembers, and can be waited for."""
+
+    def __init__(self, patience_s: float = 20.0) -> None:
+        self.taken: list[Step] = []
+        self._changed = threading.Condition()
+        self._patience_s = patience_s
+
+    def __call__(self, steps: Sequence[Step]) -> None:
+        with self._changed:
+            self.taken += steps
+            self._changed.notify_all()
+
+    def until(self, enough: Callable[[], bool]) -> None:
+        """Wait until what has been taken is enough."""
+        with self._changed:
+            assert self._changed.wait_for(enough, self._patience_s), self.taken

@@ -1,11 +1,12 @@
 """How clients ask in the wild: some leave before they have their answer, and a tenth have a bad line."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 
 from tests.soak.client import STAGES, Client, Leaving
-from tests.soak.load import Question, ask
+from tests.soak.load import Question, ask, by_clients
 from tests.soak.proxy import TOXICS, through
 from tests.soak.tally import Tally
 
@@ -15,26 +16,34 @@ LONGEST_S = 0.06
 """How long those stay at the most who leave."""
 
 
-@asynccontextmanager
-async def lines(
-    port: int, chance: random.Random, leaves: float
-) -> AsyncIterator[Callable[[Client, Question, Tally], Awaitable[None]]]:
-    """What asks a question so and counts how it ended, as long as the lines are there; `leaves` is the part of the
-    clients that leave, half of them by RST."""
+async def ask_in_the_wild(
+    port: int,
+    clients: int,
+    numbers: Iterable[int],
+    question: Callable[[int], tuple[Question, Tally]],
+    chance: random.Random,
+    *,
+    leaves: float,
+    pause_s: float = 0.0,
+) -> None:
+    """So many clients ask the questions of these numbers, and count how each ended; `leaves` is the part that
+    they leave, half by RST, and `pause_s` how long a client rests between two."""
     async with AsyncExitStack() as proxies:
         ports = {name: await proxies.enter_async_context(through(port, toxic)) for name, toxic in TOXICS.items()}
 
-        async def ask_over(client: Client, question: Question, tally: Tally) -> None:
+        async def one(client: Client, number: int) -> None:
+            asked, tally = question(number)
             leaving = _leaving(chance) if chance.random() < leaves else None
             if chance.random() >= BAD:
-                await ask(client, question, tally, leaves=leaving)
-                return
-            name = chance.choice(list(ports))
-            beyond = Client(ports[name])
-            await ask(beyond, question, tally, leaves=leaving, lossy=TOXICS[name].lossy)
-            beyond.close()
+                await ask(client, asked, tally, leaves=leaving)
+            else:
+                name = chance.choice(list(ports))
+                beyond = Client(ports[name])
+                await ask(beyond, asked, tally, leaves=leaving, lossy=TOXICS[name].lossy)
+                beyond.close()
+            await asyncio.sleep(pause_s)
 
-        yield ask_over
+        await by_clients(port, clients, numbers, one)
 
 
 def _leaving(chance: random.Random) -> Leaving:

@@ -4,7 +4,7 @@ that are bad, all at once: each request ends once, with its text or an error as 
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from itertools import count, takewhile
 
 import psutil
 import uvloop
@@ -12,8 +12,8 @@ import uvloop
 from tests.bench.figures import Row, at_least, at_most
 from tests.soak import rows
 from tests.soak.client import Client
-from tests.soak.lines import lines
-from tests.soak.load import Fixed, Question, ask, by_clients, learn, tagged
+from tests.soak.lines import ask_in_the_wild
+from tests.soak.load import Fixed, Question, ask, learn, tagged
 from tests.soak.setting import Setting
 from tests.soak.tally import Tally
 from tests.soak.watched import Watched, echo, watching
@@ -112,20 +112,9 @@ class _Chaos:
         ]
 
     async def _load(self) -> None:
-        async with lines(self._watched.port, self._chance, leaves=0.3) as ask_over:
-
-            async def one(client: Client, number: int) -> None:
-                question, tally = self._question(number)
-                await ask_over(client, question, tally)
-                await asyncio.sleep(0.02)
-
-            await by_clients(self._watched.port, CLIENTS, self._until_over(), one)
-
-    def _until_over(self) -> Iterator[int]:
-        number = 0
-        while not self._over:
-            yield number
-            number += 1
+        numbers = takewhile(lambda _: not self._over, count())
+        port, chance = self._watched.port, self._chance
+        await ask_in_the_wild(port, CLIENTS, numbers, self._question, chance, leaves=0.3, pause_s=0.02)
 
     def _question(self, number: int) -> tuple[Question, Tally]:
         chance = self._chance

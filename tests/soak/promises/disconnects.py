@@ -8,9 +8,8 @@ import uvloop
 
 from tests.bench.figures import Row, at_least, at_most
 from tests.soak import rows
-from tests.soak.client import Client
-from tests.soak.lines import lines
-from tests.soak.load import by_clients, tagged
+from tests.soak.lines import ask_in_the_wild
+from tests.soak.load import tagged
 from tests.soak.setting import Setting
 from tests.soak.tally import Tally
 from tests.soak.watched import Watched, echo, watching
@@ -65,9 +64,11 @@ async def _measure(setting: Setting, watched: Watched) -> list[Row]:
 
 async def _load(watched: Watched, tally: Tally, count: int, seed: int) -> None:
     chance = random.Random(seed)
-    async with lines(watched.port, chance, leaves=0.3) as ask_over:
-
-        async def one(client: Client, number: int) -> None:
-            await ask_over(client, tagged("echo", number, chance), tally)
-
-        await by_clients(watched.port, CLIENTS, range(count), one)
+    await ask_in_the_wild(
+        watched.port,
+        CLIENTS,
+        range(count),
+        lambda number: (tagged("echo", number, chance), tally),
+        chance,
+        leaves=0.3,
+    )

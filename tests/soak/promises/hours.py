@@ -3,16 +3,16 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import count, takewhile
 
 import uvloop
 
 from tests.bench.figures import Row, at_least, at_most
 from tests.soak import rows
-from tests.soak.client import Client
 from tests.soak.hostile import Hostile
-from tests.soak.lines import lines
-from tests.soak.load import Fixed, Question, by_clients, learn, tagged
+from tests.soak.lines import ask_in_the_wild
+from tests.soak.load import Fixed, Question, learn, tagged
 from tests.soak.promises.chaos import FAULT_AT, FAULTS, MAX_TOKENS, QUESTIONS
 from tests.soak.setting import Setting
 from tests.soak.tally import Tally
@@ -105,20 +105,9 @@ class _Soak:
         ]
 
     async def _load(self) -> None:
-        async with lines(self._watched.port, self._chance, leaves=0.2) as ask_over:
-
-            async def one(client: Client, number: int) -> None:
-                question, tally = self._question(number)
-                await ask_over(client, question, tally)
-                await asyncio.sleep(0.05)
-
-            await by_clients(self._watched.port, CLIENTS, self._until_over(), one)
-
-    def _until_over(self) -> Iterator[int]:
-        number = 0
-        while not self._over.is_set():
-            yield number
-            number += 1
+        numbers = takewhile(lambda _: not self._over.is_set(), count())
+        port, chance = self._watched.port, self._chance
+        await ask_in_the_wild(port, CLIENTS, numbers, self._question, chance, leaves=0.2, pause_s=0.05)
 
     def _question(self, number: int) -> tuple[Question, Tally]:
         chance = self._chance

@@ -13,6 +13,7 @@ from alcove.errors import Overloaded, ShuttingDown
 from alcove.pipeline.batcher import Batcher
 from alcove.pipeline.cores import Cores
 from alcove.runs import Run, Step
+from tests import sinks
 
 TIMEOUT_S = 10
 PLENTY = Cores(64)
@@ -69,17 +70,8 @@ class Gate:
         self.closed = True
 
 
-class Steps:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.taken: list[Step] = []
-        self._changed = threading.Condition()
-
-    def __call__(self, steps: Sequence[Step]) -> None:
-        with self._changed:
-            self.taken += steps
-            self._changed.notify_all()
+class Steps(sinks.Steps):
+    """Knows all ends of each run."""
 
     def ends(self) -> dict[str, list[str | None]]:
         found: dict[str, list[str | None]] = {}
@@ -89,8 +81,7 @@ class Steps:
         return found
 
     def wait(self, ends: int) -> dict[str, list[str | None]]:
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.ends()) >= ends, TIMEOUT_S), self.taken
+        self.until(lambda: len(self.ends()) >= ends)
         return self.ends()
 
 

@@ -33,29 +33,17 @@ from alcove.runs import Options, Run, Step
 from alcove.store.find import find
 from alcove.store.folder import ModelFolder
 from alcove.store.recognise import recognise
+from tests import sinks
 
 TIMEOUT_S = 20
 ECHO = Vocabulary(tuple(map(str, range(300))), tuple(map(str, range(300))))
 
 
-class Steps:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.taken: list[Step] = []
-        self._changed = threading.Condition()
-
-    def __call__(self, steps: Sequence[Step]) -> None:
-        with self._changed:
-            self.taken += steps
-            self._changed.notify_all()
+class Steps(sinks.Steps):
+    """Knows how each run has ended."""
 
     def ends(self) -> dict[str, Step]:
         return {step.run: step for step in self.taken if step.finish or step.error}
-
-    def until(self, enough: Callable[[], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(enough, TIMEOUT_S), self.taken
 
     def wait(self, ends: int) -> dict[str, Step]:
         self.until(lambda: len(self.ends()) >= ends)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from alcove.cli.models import interruptible
+from alcove.cli.pull import interruptible
 from alcove.cli.transfers import watching
 from alcove.config.load import home
 
@@ -14,14 +14,16 @@ def convert(folder: Path, target: Path | None, quantization: str) -> None:
     """Convert, and say how the result is served. Raises `ModelLoadError`."""
     from alcove.store.convert import convert as convert_to
     from alcove.store.converted import convert_folder
+    from alcove.store.convertible import QUANTIZATION
 
     with interruptible(), watching() as watcher:
         if target is not None:
             convert_to(folder, target, quantization, watcher)
-            new = True
+            new, serve = True, str(target)
         else:
             target, new = convert_folder(folder, quantization, home(os.environ), watcher)
-            folder = folder.resolve()
+            serve = f"{folder.resolve()} --engine ctranslate2"
+            if quantization != QUANTIZATION:
+                serve += f" --compute-type {quantization}"
     typer.echo(f"{'Converted to' if new else 'Converted already:'} {target}")
-    stored = target.is_relative_to(home(os.environ))
-    typer.echo(f"Serve it with: alcove serve {f'{folder} --engine ctranslate2' if stored else target}")
+    typer.echo(f"Serve it with: alcove serve {serve}")

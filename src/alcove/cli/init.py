@@ -12,6 +12,7 @@ from alcove.config.commented import commented
 from alcove.config.load import home
 from alcove.config.sources import BUILTIN
 from alcove.errors import ConfigurationError
+from alcove.store.convertible import QUANTIZATION
 from alcove.store.listing import Listed, models
 
 STANDARD_OUTPUT = Path("-")
@@ -56,6 +57,8 @@ def _names(model: Listed, taken: set[str]) -> Iterator[tuple[str, Any]]:
         yield "name", model.name if short in taken else short
         yield "source", model.name
         yield "engine", "ctranslate2"
+        if model.quantization not in (None, QUANTIZATION):  # or it would be converted once more
+            yield "compute_type", model.quantization
     else:
         yield "name", model.name.removeprefix(BUILTIN)
         yield "source", model.name

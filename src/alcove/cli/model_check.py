@@ -14,6 +14,7 @@ from alcove.config.settings import ModelSettings
 from alcove.config.sources import nearest_path
 from alcove.engines.offered import COMPUTE_TYPES, DEVICES, PACKAGES
 from alcove.errors import ModelLoadError
+from alcove.pipeline.prompts.prompter import text_of
 from alcove.pipeline.prompts.template import ChatTemplate
 from alcove.store.convertible import why_not_family
 from alcove.store.find import find
@@ -87,19 +88,9 @@ class ModelCheck:
         if template is None:
             return
         try:
-            ChatTemplate(template if _is_template(template) else _read(template, folder), {}, origin=label)
+            ChatTemplate(text_of(template, None if folder is None else folder.path), {}, origin=label)
         except ModelLoadError as error:
             yield str(error)
         except (OSError, UnicodeDecodeError):
             hint = nearest_path(template, Path.cwd(), any_file=True)
             yield f"{label}: not a file that can be read: {template}{hint}"
-
-
-def _is_template(text: str) -> bool:
-    """A template has braces, the path of one has none."""
-    return "{" in text or "\n" in text
-
-
-def _read(template: str, folder: ModelFolder | None) -> str:
-    path = Path(template).expanduser()
-    return (path if path.exists() or folder is None else folder.path / path).read_text(encoding="utf-8")

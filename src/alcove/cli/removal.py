@@ -9,6 +9,7 @@ import typer
 from alcove.cli.failing import EXIT_CONFIGURATION, fail
 from alcove.cli.listing import size_of
 from alcove.cli.stored import stored
+from alcove.cli.transfers import watching
 from alcove.config.load import home
 from alcove.store.remove import remove as remove_from_store
 
@@ -22,5 +23,6 @@ def remove(names: Sequence[str], *, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         size = sum(model.size for model in found)
         typer.confirm(f"Remove {', '.join(dict.fromkeys(names))} ({size_of(size)})?", abort=True)
-    for name in dict.fromkeys(names):
-        typer.echo(f"Removed {name}: {size_of(remove_from_store(name, place))} freed")
+    with watching() as watcher:  # which says so where a pull has to end first
+        for name in dict.fromkeys(names):
+            typer.echo(f"Removed {name}: {size_of(remove_from_store(name, place, watcher))} freed")

@@ -1,10 +1,10 @@
 """`alcove.toml` -> Layer: alcove's own configuration file, called by `config/sources.py`."""
 
-from os.path import expanduser
+from os.path import expanduser, isdir, isfile
 from pathlib import Path
 from typing import Any
 
-from alcove.config.files import read_toml
+from alcove.config.files import is_template, read_toml
 from alcove.config.layers import KNOWN, Entry, Layer, Location, Origin
 from alcove.config.problems import nearest
 from alcove.config.validation import NEEDED
@@ -62,11 +62,10 @@ class _Reader:
             self.problems.append(f"{self._path}: {label}: should be a table, not {value!r}")
             return
         for key, inner in value.items():
-            if table == ("auth",) and key in {"keys", "admin_keys"}:
-                variable = "ALCOVE_API_KEYS" if key == "keys" else "ALCOVE_ADMIN_KEYS"
+            if table == ("auth",) and key in SECRET:
                 self.problems.append(
                     f"{self._path}: auth.{key}: keys do not belong into a configuration file; put them into the "
-                    f"environment variable {variable}, or one a line into a file that auth.{key}_file names"
+                    f"environment variable {SECRET[key]}, or one a line into a file that auth.{key}_file names"
                 )
             elif key not in KNOWN[table]:
                 self.unknown(f"{label}.{key}", sorted(KNOWN[table]))
@@ -88,10 +87,10 @@ def _beside(path: Path, entries: dict[Location, Entry]) -> dict[Location, Entry]
         match location:
             case ("auth", "keys_file" | "admin_keys_file"):
                 return str(beside)
-            case ("models", _, "source") if value.startswith((".", "~")) or beside.is_dir():
+            case ("models", _, "source") if value.startswith((".", "~")) or isdir(beside):
                 return str(beside)
-            case ("models", _, "prompt", "chat_template") if "{" not in value and beside.is_file():
-                return str(beside)  # a template has braces, the path of one has none
+            case ("models", _, "prompt", "chat_template") if not is_template(value) and isfile(beside):
+                return str(beside)
             case _:
                 return value
 

@@ -46,3 +46,8 @@ def read_text(path: Path) -> str:
         raise ConfigurationError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: not a text file in UTF-8") from None
+
+
+def is_template(text: str) -> bool:
+    """Whether a setting is a chat template rather than the path of one: a template has braces, a path has none."""
+    return "{" in text or "\n" in text

@@ -5,7 +5,7 @@ transformers-openai-api: a `config.json` with `MODELS`.
 """
 
 from collections.abc import Mapping
-from os.path import expanduser
+from os.path import expanduser, isdir
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def _model(table: "_Table", name: str, cwd: Path) -> dict[str, tuple[Any, str]]:
         generation["max_length"] = generation.pop("max_tokens")
     return {
         "name": (name, ""),
-        "source": (str(folder) if folder.is_dir() else source, ".NAME"),
+        "source": (str(folder) if isdir(folder) else source, ".NAME"),
         "engine": ("transformers", ""),
         "task": (_TASKS.get(kind), ".TYPE"),
         "device": ("map" if device is None else device, "." + table.named("MODEL_DEVICE")),

@@ -33,7 +33,7 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             **properties,
-            MODEL_TABLE: {**models, "description": tables[ModelSettings.__name__]["description"]},
+            MODEL_TABLE: models,
         },
         "additionalProperties": False,
         "definitions": tables,

@@ -5,7 +5,7 @@ Called by `config/load.py`; `alcove serve [WHAT]`, `alcove check [WHAT]` and `AL
 
 import re
 from collections.abc import Mapping
-from os.path import expanduser
+from os.path import expanduser, isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ def layer_of(what: str | None, environ: Mapping[str, str], cwd: Path) -> Layer:
 def _named(what: str, cwd: Path) -> Layer:
     path = cwd / expanduser(what)
     origin = Origin("WHAT", what)
-    if path.is_dir():
+    if isdir(path):  # unlike the path's own method it takes names of any length
         return _configured_folder(path, cwd) or _model_folder(path, origin)
-    if path.is_file():
+    if isfile(path):
         return _file(path, cwd, origin)
     name = what.removeprefix(BUILTIN)
     if what.startswith(BUILTIN) or name in BUILTIN_MODELS:

@@ -9,6 +9,7 @@ from pathlib import Path
 from alcove.store.folder import ModelFolder
 from alcove.store.modelbin import read_modelbin
 from alcove.store.safetensors_header import read_header
+from alcove.store.transformers_layout import weight_files
 
 WORK = 1.25
 """Memory of a model at work as a multiple of its weights: keys and values, and the widest operators."""
@@ -34,8 +35,8 @@ def memory_bytes(folder: ModelFolder, compute_type: str = "auto") -> int:
 def _ctranslate2(path: Path, compute_type: str) -> float:
     """The file holds little but weights, so its size by theirs tells in which type they are."""
     size = path.stat().st_size
-    numbers = sum(math.prod(shape) for shape in read_modelbin(path).shapes.values())
-    stored = min((1, 2, 4), key=lambda width: abs(math.log2(width * max(numbers, 1) / size)))
+    numbers = max(read_modelbin(path).numbers, 1)
+    stored = min((1, 2, 4), key=lambda width: abs(math.log2(width * numbers / size)))
     # a processor computes float16 as float32; int8 stays what it is
     kept = 4 if stored == 2 else stored
     return size / stored * _SIZES.get(compute_type.partition("_")[0], kept)
@@ -43,7 +44,7 @@ def _ctranslate2(path: Path, compute_type: str) -> float:
 
 def _transformers(folder: Path, compute_type: str) -> float:
     """Processors keep the weights in float32 unless another type is asked for."""
-    numbers = sum(_numbers(path) for path in sorted(folder.glob("*.safetensors")))
+    numbers = sum(_numbers(path) for path in weight_files(folder))
     return numbers * max(_SIZES.get(compute_type, 4), 2)
 
 

@@ -30,7 +30,6 @@ TRIES = 5
 LONGEST_WAIT_S = 300
 """A Hub that asks for more patience than this is not waited for."""
 _BUSY = (408, 429, 500, 502, 503, 504)
-_BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +152,7 @@ def _is(path: Path, remote: RemoteFile) -> bool:
 
 def _hash(path: Path, digest: "hashlib._Hash") -> str:
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
 
 
 def _counter(count: Count) -> type[Any]:

@@ -10,7 +10,7 @@ from alcove.errors import ModelLoadError
 from alcove.store.find import PACKAGED
 from alcove.store.folder import Kind
 from alcove.store.footprint import memory_bytes
-from alcove.store.manifest import COMMIT, FILE, Manifest, read
+from alcove.store.manifest import COMMIT, FILE, Manifest, commit_of, read
 from alcove.store.places import CONVERTED, conversions_of, store_of
 from alcove.store.recognise import recognise
 
@@ -85,7 +85,6 @@ def _listed(name: str, path: Path, manifest: Manifest | None) -> Listed:
         kind, layout, memory = folder.kind, folder.layout, memory_bytes(folder)
     except ModelLoadError as error:
         problem = str(error)
-    note = path / COMMIT
     return Listed(
         name=name,
         folder=path,
@@ -96,6 +95,6 @@ def _listed(name: str, path: Path, manifest: Manifest | None) -> Listed:
         memory=memory,
         source=manifest.source if manifest else "alcove" if name.startswith(BUILTIN) else name.partition("@")[0],
         revision=manifest.revision if manifest else None,
-        commit=manifest.commit if manifest else note.read_text().strip() if note.is_file() else None,
+        commit=commit_of(path, manifest),
         problem=problem,
     )

@@ -1,11 +1,11 @@
 """What the store knows of a model it holds: where it came from and what its files must be, in a file beside them.
 
-Written by a pull or a conversion before the folder gets its name, so a folder without one is not the store's. Read by
-`store/listing.py`, `alcove show` and `alcove verify`.
+Written by a pull or a conversion before the folder gets its name, so a folder without one is not the store's. Read when
+a model is loaded, pulled again, listed, shown and verified.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +13,12 @@ import msgspec
 
 from alcove.errors import ModelLoadError
 from alcove.store.folder import Kind
+from alcove.store.progress import Count
 
 FILE = "alcove-manifest.json"
 COMMIT = ".commit"
 """What alcove 0.1 wrote in its place: a file that holds the commit only."""
 _BLOCK = 1024 * 1024
-
-Progress = Callable[[int], None]
-"""Told of every piece that was read, in bytes."""
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +73,17 @@ def write(folder: Path, manifest: Manifest) -> None:
     (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
-def measured(folder: Path, on_progress: Progress | None = None) -> dict[str, File]:
+def measured(folder: Path, on_progress: Count | None = None) -> dict[str, File]:
     """What the files of `folder` are now: the table for a new manifest."""
     return {path.name: _file(path, on_progress) for path in _files(folder)}
+
+
+def commit_of(folder: Path, manifest: Manifest | None) -> str | None:
+    """The commit that a folder with this manifest was pulled at; None when nothing tells."""
+    note = folder / COMMIT
+    if manifest is not None or not note.is_file():
+        return None if manifest is None else manifest.commit
+    return note.read_text().strip()
 
 
 def check_sizes(folder: Path) -> None:
@@ -94,7 +100,7 @@ def check_sizes(folder: Path) -> None:
             )
 
 
-def verify(folder: Path, on_progress: Progress | None = None) -> list[str]:
+def verify(folder: Path, on_progress: Count | None = None) -> list[str]:
     """What is wrong with a folder of the store, a line each that names the file and the remedy; empty when it is as it
     was written. Reads all of it. Raises `ModelLoadError` for a manifest that cannot be read."""
     manifest = read(folder)
@@ -122,7 +128,7 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in paths if path.name not in (FILE, COMMIT))
 
 
-def _file(path: Path, on_progress: Progress | None) -> File:
+def _file(path: Path, on_progress: Count | None) -> File:
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

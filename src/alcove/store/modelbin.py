@@ -1,6 +1,7 @@
 """The header of a CTranslate2 `model.bin`: what model it is and its tables' shapes, without reading the weights.
 
-Read by `store/recognise.py`. The format is that of `ctranslate2/specs/model_spec.py`, `ModelSpec._serialize`.
+Read by `ctranslate2_layout.py` and `footprint.py`. The format is that of `ctranslate2/specs/model_spec.py`,
+`ModelSpec._serialize`.
 """
 
 import math
@@ -28,6 +29,8 @@ class ModelBin:
     """CTranslate2's name for the kind of model, e.g. `TransformerSpec`."""
     shapes: Mapping[str, tuple[int, ...]]
     """Shape of each variable, aliases included, by its path, e.g. `decoder/embeddings/weight`."""
+    numbers: int
+    """How many numbers the variables have, each counted once however many aliases it has."""
 
 
 def read_modelbin(path: Path) -> ModelBin:
@@ -57,10 +60,11 @@ class _Reader:
         spec = self._string()
         self._number("I")  # the specification's revision, which CTranslate2 checks itself
         shapes = dict(self._variable() for _ in self._count())
+        numbers = sum(math.prod(shape) for shape in shapes.values())
         for _ in self._count():
             alias, name = self._string(), self._string()
             shapes[alias] = shapes.get(name, ())
-        return ModelBin(spec, shapes)
+        return ModelBin(spec, shapes, numbers)
 
     def _variable(self) -> tuple[str, tuple[int, ...]]:
         name = self._string()

@@ -16,7 +16,7 @@ from alcove.errors import ModelLoadError
 from alcove.store.convert import NotConvertible, convert
 from alcove.store.convertible import QUANTIZATION, check_quantization, why_not_family
 from alcove.store.hub import Hub
-from alcove.store.manifest import COMMIT, read
+from alcove.store.manifest import commit_of, read
 from alcove.store.places import Reference, alone, conversion, published, store_of, sweep, work_of
 from alcove.store.progress import Silent, Watcher
 from alcove.store.recognise import recognise
@@ -111,7 +111,7 @@ class _Pull:
         wanted = manifest is not None and self._quantization in (None, manifest.quantization)
         if manifest and wanted and is_current(manifest.commit) and self._engine != "transformers":
             return Pulled(self._converted, False)
-        commit = _commit_of(self._published)
+        commit = commit_of(self._published, read(self._published))
         if commit is None or not is_current(commit):
             return None
         model = recognise(self._published)
@@ -176,12 +176,3 @@ class _Pull:
             f"{self._reference}: is published in CTranslate2's layout, its weights as they are: leave --quantization "
             "out (compute_type chooses when it is served)"
         )
-
-
-def _commit_of(folder: Path) -> str | None:
-    """The commit that a folder was pulled at; None when it is not there."""
-    manifest = read(folder)
-    if manifest is not None:
-        return manifest.commit
-    note = folder / COMMIT
-    return note.read_text().strip() if note.is_file() else None

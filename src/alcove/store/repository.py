@@ -1,6 +1,6 @@
 """What a repository of the Hub holds, by the names of its files: its layout, and what of it serving needs.
 
-A list of names goes in, a `Wanted` comes out, or the reason why there is nothing to pull. Called by `store/pull.py`
+A list of names goes in, a `Wanted` comes out, or the reason why there is nothing to pull. Called by `store/staging.py`
 before anything is fetched; only files of the top folder are ever wanted, never programs or pickles.
 """
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from alcove.config.settings import EngineName
 from alcove.errors import ModelLoadError
 from alcove.store.folder import ModelFolder
@@ -23,8 +25,6 @@ from alcove.store.tokenizers import needs_transformers, tokenizer_json
 from alcove.store.transformers_layout import kind_of
 from alcove.store.trust import refuse_code
 from alcove.store.vocabulary import check_rows
-
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Staged:
@@ -91,7 +91,7 @@ class Staged:
         total = sum(file.size or 0 for file in files.values())
         done = sum(map(self._arrived, files))
         self._check_room(files)
-        what = f"Fetching {len(files)} files, {in_words(total)}" if len(files) != 1 else f"Fetching {missing[0]}"
+        what = f"Fetching {len(files)} files, {decimal(total)}" if len(files) != 1 else f"Fetching {missing[0]}"
         if files:
             with self._watcher.part(what, total, done) as count:
                 for name, file in files.items():
@@ -107,8 +107,8 @@ class Staged:
         free = shutil.disk_usage(self.path).free
         if missing > free:
             raise ModelLoadError(
-                f"{self._reference.repo}: {in_words(missing)} are to be fetched, but {self.path.parent} has room for "
-                f"{in_words(free)}: make room, or set ALCOVE_HOME to another disk"
+                f"{self._reference.repo}: {decimal(missing)} are to be fetched, but {self.path.parent} has room for "
+                f"{decimal(free)}: make room, or set ALCOVE_HOME to another disk"
             )
 
     def _drop_strangers(self) -> None:
@@ -126,14 +126,6 @@ class Staged:
             shutil.rmtree(self.path, ignore_errors=True)
             text = str(error).replace(f"{self.path}/", "").replace(str(self.path), "it")
             raise ModelLoadError(f"{self._reference.repo}: {text.removeprefix(f'{self._reference.repo}: ')}") from None
-
-
-def in_words(size: int) -> str:
-    """A size in bytes for a person: `1.2 GB`."""
-    number, unit = float(max(size, 0)), 0
-    while number >= 1000 and unit + 1 < len(_UNITS):
-        number, unit = number / 1000, unit + 1
-    return f"{number:.0f} {_UNITS[unit]}" if unit < 2 else f"{number:.1f} {_UNITS[unit]}"
 
 
 def _size(path: Path) -> int:

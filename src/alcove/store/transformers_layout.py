@@ -67,18 +67,24 @@ def kind_of(path: Path, config: Mapping[str, Any]) -> Kind:
     )
 
 
-def _check_weights(path: Path) -> None:
-    """Look at every file that would be loaded: by its header it must be what its name says."""
+def weight_files(path: Path) -> list[Path]:
+    """The files of weights that would be loaded, which are those of the index where there is one. Raises
+    `ModelLoadError` when it names what is not there, or lies elsewhere."""
     index = path / INDEX
     if (path / "model.safetensors").exists() or not index.exists():
-        files = sorted(path.glob("*.safetensors"))
-    else:
-        names = shard_names(read_object(index))
-        if outside := next((name for name in names if not is_shard_name(name)), None):
-            raise ModelLoadError(f"{index} names {outside!a}, which is no safetensors file beside it: it is not loaded")
-        files = [path / name for name in names]
+        return sorted(path.glob("*.safetensors"))
+    names = shard_names(read_object(index))
+    if outside := next((name for name in names if not is_shard_name(name)), None):
+        raise ModelLoadError(f"{index} names {outside!a}, which is no safetensors file beside it: it is not loaded")
+    files = [path / name for name in names]
     if missing := next((file for file in files if not file.exists()), None):
         raise ModelLoadError(f"{missing} is missing, though {index.name} names it: download it again")
+    return files
+
+
+def _check_weights(path: Path) -> None:
+    """Look at every file that would be loaded: by its header it must be what its name says."""
+    files = weight_files(path)
     for file in files:
         read_header(file)
     if not files:

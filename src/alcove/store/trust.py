@@ -1,6 +1,6 @@
 """What in a model's files would run foreign code, refused before a library reads them; alcove has no switch for it.
 
-`store/recognise.py` asks for every folder of transformers' layout, `store/pull.py` before any weights are fetched.
+`store/untrusted.py` asks for every folder, `store/staging.py` before any weights are fetched.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Whether a transformers folder's tables have a row for each token; for CTranslate2's see `ctranslate2_layout.py`.
 
-Called by `store/pull.py` before a folder gets its name: a model and a tokenizer that do not belong together load
+Called by `store/staging.py` before a folder gets its name: a model and a tokenizer that do not belong together load
 without a word, and answer nonsense.
 """
 
@@ -10,6 +10,7 @@ from alcove.errors import ModelLoadError
 from alcove.store.folder import ModelFolder
 from alcove.store.jsonfile import read_object
 from alcove.store.safetensors_header import read_header
+from alcove.store.transformers_layout import weight_files
 
 _TABLES = (
     *("shared.weight", "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight"),
@@ -45,7 +46,7 @@ def check_rows(folder: ModelFolder) -> None:
 def _rows(folder: Path) -> dict[str, int]:
     return {
         name: tensor.shape[0]
-        for file in sorted(folder.glob("*.safetensors"))
+        for file in weight_files(folder)
         for name, tensor in read_header(file).items()
         if name.endswith(_TABLES) and len(tensor.shape) == 2
     }

@@ -166,6 +166,14 @@ class TestToml:
         templates = [model.prompt.chat_template for model in found.models]
         assert templates == [f"{folder}/chat.jinja", "{{ messages[0].content }}"]
 
+    def test_a_value_too_long_for_a_path_is_a_value(self, tmp_path: Path) -> None:
+        long = "x" * 5000
+        (tmp_path / "alcove.toml").write_text(
+            f'[[model]]\nname = "a"\nsource = "{long}"\nprompt = {{ chat_template = "{long}" }}\n'
+        )
+        (model,) = loaded(tmp_path, "alcove.toml").settings.models
+        assert (model.source, model.prompt.chat_template) == (long, long)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [

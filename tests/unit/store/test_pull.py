@@ -264,7 +264,7 @@ def test_a_full_disk_is_said_before_anything_large(
     message = refusal(pull)
     assert message.startswith("org/tiny: ")
     assert "are to be fetched, but " in message
-    assert message.endswith("has room for 100 B: make room, or set ALCOVE_HOME to another disk")
+    assert message.endswith("has room for 100 bytes: make room, or set ALCOVE_HOME to another disk")
     assert hub.downloads == []
 
 

@@ -41,7 +41,7 @@ def pull(
     alcove pull google/flan-t5-base --quantization int8_float32
     alcove pull facebook/bart-base@main --engine transformers
     """
-    from alcove.cli.models import pull
+    from alcove.cli.pull import pull
 
     pull(repo, revision, engine, quantization)
 

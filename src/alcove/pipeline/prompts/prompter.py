@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from alcove.config.files import is_template
 from alcove.config.settings import ModelSettings
 from alcove.errors import ConfigurationError, InvalidRequest, ModelLoadError
 from alcove.jobs import Message
@@ -103,7 +104,7 @@ def _template(folder: ModelFolder, settings: ModelSettings, files: TokenizerFile
     if wanted is not None:
         key = f"model {settings.name}: prompt.chat_template"
         try:
-            return ChatTemplate(_text_of(wanted, folder.path), tokens, origin=key)
+            return ChatTemplate(text_of(wanted, folder.path), tokens, origin=key)
         except (ModelLoadError, OSError) as error:
             raise ConfigurationError(f"{key}: cannot be used: {error}") from error
     if path := files.find("chat_template.jinja"):
@@ -116,10 +117,10 @@ def _template(folder: ModelFolder, settings: ModelSettings, files: TokenizerFile
     return ChatTemplate(own, tokens, origin=f"{origin}: chat_template") if isinstance(own, str) else None
 
 
-def _text_of(template: str, folder: Path) -> str:
-    """The template itself, or what the file of this name holds, in the working directory or beside the model: a
-    template has braces, a path has none."""
-    if "{" in template or "\n" in template:
+def text_of(template: str, folder: Path | None) -> str:
+    """What `prompt.chat_template` says: the template itself, or what the file of this name holds, in the working
+    directory or beside the model. Raises `OSError` and `UnicodeDecodeError`."""
+    if is_template(template):
         return template
     path = Path(template).expanduser()
-    return (path if path.exists() else folder / path).read_text(encoding="utf-8")
+    return (path if path.exists() or folder is None else folder / path).read_text(encoding="utf-8")

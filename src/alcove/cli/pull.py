@@ -31,7 +31,8 @@ def pull(repo: str, revision: str | None, engine: EngineName, quantization: str 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Answer Ctrl-C with a line instead of a traceback; what was begun is gone on with by the same command."""
+    """Answer Ctrl-C with a line instead of a traceback: nothing half-made is left, and the same command goes on, or
+    begins anew."""
     try:
         yield
     except KeyboardInterrupt:

@@ -30,8 +30,8 @@ from alcove.runs import Step
 from alcove.store.folder import ModelFolder
 
 _preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="alcove-prepare")
-"""Two threads for the prompts of all models: each has a cache of words for each tokenizer (tokenizers 0.23: up to
-10,000, some 13 MB), and more of them would only wait for the interpreter."""
+"""Two threads for the prompts of all models: each has a cache of words for each tokenizer, and more of them would only
+wait for the interpreter."""
 
 
 class Model:

@@ -1,6 +1,7 @@
 """What a tokenizer refuses, in one clear line: folders, options, texts."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,24 @@ def test_half_a_surrogate_pair_is_the_requests_fault(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     with pytest.raises(InvalidRequest, match=r"\\ud83d.* at character 1"):
         load(tmp_path).encode(json.loads('"a\\ud83d"'))
+
+
+def test_memory_for_words_that_nobody_says_is_bounded() -> None:
+    """In a process of its own: this one may have enough from before. The library alone would keep 20 MB."""
+    script = """
+from alcove.config.settings import ModelSettings
+from alcove.machine import resident_bytes
+from alcove.pipeline.tokenizer import load_tokenizer
+from alcove.store.find import PACKAGED
+from alcove.store.folder import ModelFolder
+folder = ModelFolder(path=PACKAGED / "alcove-chat" / "ctranslate2", layout="ctranslate2", kind="causal")
+tokenizer = load_tokenizer(folder, ModelSettings(name="chat", source="builtin:alcove-chat"))
+letters = str.maketrans("0123456789", "abcdefghij")
+tokenizer.encode("one word")
+before = resident_bytes()
+for number in range(12_000):
+    tokenizer.encode(str(7**70 * (number + 1)).translate(letters))
+print(resident_bytes() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 8_000_000

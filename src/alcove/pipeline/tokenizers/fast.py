@@ -21,6 +21,10 @@ from alcove.pipeline.tokenizers.token_bytes import TokenBytes
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
+_WORDS = 1_000
+"""Words whose ids the library keeps, for each thread that encodes. Its own 10,000 come to 20 MB a thread when clients
+send words that nobody says; fewer cost 0.4 us a token at the most, measured on code and English of 70,000 words."""
+
 
 class FastTokenizer:
     """A `tokenizers.Tokenizer` as the pipeline wants it; both sides of the model share it."""
@@ -28,6 +32,8 @@ class FastTokenizer:
     def __init__(self, tokenizer: tokenizers.Tokenizer, files: TokenizerFiles, decoding: Decoding) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        if hasattr(tokenizer.model, "_resize_cache"):  # those that split words: BPE and Unigram
+            tokenizer.model._resize_cache(_WORDS)
         _complete(tokenizer, files)
         self.files = files
         self._tokenizer = tokenizer

@@ -18,7 +18,6 @@ from transformers import AutoModelForSeq2SeqLM
 from alcove.config.settings import ModelSettings
 from alcove.engines.base import BatchEngine, Vocabulary
 from alcove.engines.transformers import load
-from alcove.engines.transformers.draws import draw, uniform
 from alcove.errors import InvalidRequest, ModelLoadError
 from alcove.runs import DEFAULT_OPTIONS, Options, Run, Step
 from alcove.store.recognise import recognise
@@ -303,17 +302,6 @@ def test_where_the_options_leave_no_token_only_that_row_ends(zoo: Zoo, temperatu
     assert sorted(token for step in ended for token in step.tokens) == [20, 21]
     assert ended[-1].finish == "stop"
     assert tuple(token for step in steps if step.run == "other" for token in step.tokens) == tokens_of(engine, a_run())
-
-
-def test_draws_repeat_and_keep_to_what_is_left() -> None:
-    numbers = [uniform(seed, position) for seed in (-1, 0, 1, 2**64 - 2, 2**70 + 9) for position in range(4)]
-    assert numbers == [uniform(seed, position) for seed in (-1, 0, 1, 2**64 - 2, 2**70 + 9) for position in range(4)]
-    assert len(set(numbers)) == 20
-    assert all(0 <= number < 1 for number in numbers)
-    scores = torch.tensor([-torch.inf, 1.0, -torch.inf, 1.0, -torch.inf])
-    drawn = draw(scores.repeat(4, 1), [0.0, 0.49, 0.51, 1 - 2**-53])
-    assert drawn.tolist() == [1, 1, 3, 3]
-    assert 0 <= int(draw(torch.full((1, 5), -torch.inf), [0.5])) < 5
 
 
 def test_nothing_wanted_is_nothing_made(zoo: Zoo) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alcove.engines.ctranslate2.penalties import Penalties, Scores
 from alcove.engines.ctranslate2.sampling import Sampling, draw, probabilities
+from alcove.engines.draws import waits
 
 BANNED_BELOW = np.finfo(np.float32).min
 """What CTranslate2 writes over a logit that it bans itself."""
@@ -52,9 +53,8 @@ class Chooser:
             return int(scores.argmax())
         wanted = probabilities(scores, self._sampling)
         if self._seed is not None:
-            # of any integer, so that a run draws the same wherever and however often it was interrupted
-            key = [self._seed < 0, abs(self._seed), len(output)]
-            return draw(wanted, np.random.default_rng(key).random())
+            # by its place in the output, so that a run draws the same wherever and however often it was interrupted
+            return int((wanted / waits(self._seed, len(output), len(wanted))).argmax())
         if self._proposal is None:
             return draw(wanted, self._random.random())
         # A token that was drawn from `offered` is kept with probability wanted / offered, else another is drawn from

@@ -5,10 +5,10 @@ Made by `make_groups` for each call of `generate`; its hooks in `choices.py` and
 
 from collections.abc import Hashable, Sequence
 
+import numpy as np
 import torch
 
 from alcove.engines.transformers.chain import SEES_IDS, Processor, Setting, chain
-from alcove.engines.transformers.draws import draw
 from alcove.engines.transformers.options import ENCODER_ONLY, beams, effective, key, samples
 from alcove.engines.transformers.rows import Row
 
@@ -58,7 +58,8 @@ class Group:
         scores = self.processed(input_ids, scores)
         best, tokens = scores.max(dim=-1)
         if self._samples:
-            tokens = draw(scores, [row.uniform() for row in self.rows])
+            waits = np.stack([row.waits(scores.shape[1]) for row in self.rows])
+            tokens = (scores.softmax(dim=-1) / torch.from_numpy(waits).to(scores.device)).argmax(dim=-1)
         if self._end is not None:
             tokens = torch.where(best > -torch.inf, tokens, self._end)
         return tokens.tolist()  # type: ignore[no-any-return]  # torch is not looked into

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alcove.engines.base import BatchSink
-from alcove.engines.transformers.draws import uniform
+from alcove.engines.draws import waits
 from alcove.engines.transformers.prompts import Prompt
 from alcove.runs import FinishReason, Run, Step, TokenLogprob
 
@@ -42,9 +45,9 @@ class Row:
         barred = self.run.options.ignore_eos and self.run.forced_eos in self.eos
         return self.run.forced_eos if step == self.limit - 1 and not barred else None
 
-    def uniform(self) -> float:
-        """The number of [0, 1) by which the next token is drawn."""
-        return uniform(self._seed, len(self.run.made) + len(self._made))
+    def waits(self, size: int) -> NDArray[np.float64]:
+        """The waits, (size,), by which the next token is drawn."""
+        return waits(self._seed, len(self.run.made) + len(self._made), size)
 
     def take(self, token: int, logprob: TokenLogprob | None = None) -> None:
         """Deliver one more token."""

@@ -14,6 +14,7 @@ or key, and the remedy.
     ├── ModelUnavailable          the model could not be loaded
     ├── ShuttingDown              the server is stopping
     ├── EngineFailure             the engine broke while it worked on a run
+    │   └── EngineDied            its process ended, and may again on the same request
     ├── DeadlineExceeded          the request took longer than it may
     ├── ConfigurationError        a setting, file or folder is wrong; the server does not start
     └── ModelLoadError            a model folder cannot be served
@@ -68,6 +69,10 @@ class ShuttingDown(AlcoveError):
 
 class EngineFailure(AlcoveError):
     """An engine raised while it worked on a run; the cause is in the log, never in the answer."""
+
+
+class EngineDied(EngineFailure):
+    """An engine's process ended while it worked on a run, which may have been the reason."""
 
 
 class DeadlineExceeded(AlcoveError):

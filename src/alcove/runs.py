@@ -12,9 +12,9 @@ import msgspec
 
 FinishReason = Literal["stop", "length"]
 """Why an output ended: `stop`, the model ended it (or a stop string was found); `length`, its limit was reached."""
-FaultKind = Literal["invalid", "overloaded", "memory", "stopping"]
+FaultKind = Literal["invalid", "overloaded", "memory", "stopping", "died"]
 """What a run's error is where the engine has not simply failed: the request's own fault, no room for it in the queue,
-no memory for it, or the engine is being closed."""
+no memory for it, the engine is being closed, or its process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,7 @@ def test_a_child_that_dies_fails_its_requests_and_is_back(isolated: Server, numb
     died = time.monotonic()
     answer, at = whole()
     assert code(answer) == (500, "internal_error")
+    assert answer.headers["x-should-retry"] == "false", "it may be what has killed the engine"
     assert at - died < 5
     told, at = events()
     assert at - died < 5

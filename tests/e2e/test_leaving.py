@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests import every_error
 from tests.serving import Server, running
 
 CONFIGURATION = """
@@ -82,3 +83,17 @@ def test_a_stop_waits_only_so_long_and_ends_cleanly(server: Server, number: sign
     assert "Traceback" not in server.log.read_text()
     with pytest.raises(httpx.TransportError):
         server.get("/health")
+
+
+def test_a_body_that_is_still_to_come_is_told_of_the_stop(server: Server) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert server.process.wait(10) == 0
+    every_error.see_raw(answer)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"shutting_down"' in answer
+    assert "Traceback" not in server.log.read_text()

@@ -54,6 +54,8 @@ def _read_events(body: str, ending: Ending, *, complete: bool) -> None:
     *events, rest = body.split("\n\n")
     done = False
     for event in events:
+        if event.startswith(":"):  # a comment, which tells that the server is alive
+            continue
         assert not done, "something follows [DONE]"
         assert ending.code is None, "something follows an error"
         data = event.removeprefix("data: ")

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from alcove.errors import AlcoveError, EngineFailure, InvalidRequest, OutOfMemory, Overloaded, ShuttingDown
+from alcove.errors import AlcoveError, EngineDied, EngineFailure, InvalidRequest, OutOfMemory, Overloaded, ShuttingDown
 from alcove.runs import Fault, FaultKind, Step
 
 STOPPING = "The server is stopping."
@@ -46,6 +46,8 @@ def error_of(step: Step) -> AlcoveError:
             return ShuttingDown(reason)
         case "memory":
             return OutOfMemory("There is not enough memory for this request now: try again, or ask for less at once.")
+        case "died":
+            return EngineDied(reason)
         case _:
             return EngineFailure(f"run {step.run} failed: {reason}")
 

@@ -13,6 +13,7 @@ from alcove.errors import (
     AlcoveError,
     ConfigurationError,
     DeadlineExceeded,
+    EngineDied,
     EngineFailure,
     InvalidRequest,
     ModelLoadError,
@@ -86,6 +87,8 @@ MEANINGS: dict[type[AlcoveError], Meaning] = {
     UnsupportedMediaType: Meaning(415, "invalid_request_error", "unsupported_media_type"),
     RateLimited: Meaning(429, "rate_limit_error", "rate_limit_exceeded"),
     EngineFailure: _INTERNAL,
+    # or OpenAI's clients would send twice more what ends a process: five times in a row, and the model is given up
+    EngineDied: _INTERNAL._replace(headers=(("x-should-retry", "false"),)),
     ClientGone: Meaning(499, "invalid_request_error", None),
     Overloaded: Meaning(503, "service_unavailable_error", "server_is_overloaded", _RETRY),
     ModelLoading: Meaning(503, "service_unavailable_error", "model_loading", _SOON),
@@ -112,7 +115,7 @@ def body(error: BaseException) -> bytes:
     """OpenAI's error body. The text of our own faults stays in the log: it may tell of paths and addresses."""
     known = meaning(error)
     message = str(error)
-    if known is _INTERNAL:
+    if known.code == _INTERNAL.code:
         record = current.get()
         message = f"{_INTERNAL_MESSAGE}." if record is None else f"{_INTERNAL_MESSAGE}, under {record.id}."
     param = _PARAMS.get(type(error)) if isinstance(error, AlcoveError) else None
@@ -139,7 +142,7 @@ def log(error: BaseException) -> None:
     """Note in the request's record that it has failed; what is our own fault goes to the log, too."""
     if (record := current.get()) is not None:
         record.failed, record.code = True, _code(error)
-    if meaning(error) is _INTERNAL:
+    if meaning(error).code == _INTERNAL.code:
         logger.error("Failed on a request", exc_info=error)
 
 

@@ -3,10 +3,12 @@
 What is known of a request in between is gathered in its `Record`, which whoever works for it finds as `current`.
 """
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alcove.errors import ShuttingDown
 from alcove.metrics import Metrics
 from alcove.metrics.record import Record, current
 from alcove.server import errors
@@ -41,6 +43,11 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_named)
+        except asyncio.CancelledError:  # uvicorn cancels what still runs when the time to drain is over
+            if record.status is not None:
+                raise
+            stopped = ShuttingDown("The server was stopped before the request was complete.")
+            await errors.response(stopped)(scope, receive, send_named)
         except Exception as error:
             if record.status is not None:  # the ASGI server cuts the connection, and says so
                 record.failed = True

@@ -1,7 +1,8 @@
 """Sends an answer, whole or as server-sent events: the only place that knows which of the two was asked for.
 
-The first chunk is awaited before the status is chosen, so what fails early has an honest status in both modes. One
-watcher a request sees the client leave, whatever the mode, and ends the work.
+The first chunk is awaited before the status is chosen, so what fails early has an honest status in both modes; a stream
+that has nothing to say for long says so. One watcher a request sees the client leave, whatever the mode, and ends the
+work.
 """
 
 import asyncio
@@ -22,9 +23,17 @@ from alcove.server import errors
 _encode = msgspec.json.Encoder().encode
 _HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 _DONE = b"data: [DONE]\n\n"
+_PING = b": ping\n\n"
+"""A comment of server-sent events, which every client passes over."""
+
+_FIRST = asyncio.FIRST_COMPLETED
 
 GATHER_S = 0.1
 """How long news may gather for a whole answer, which is sent at its end: the fewer times it is woken, the better."""
+
+QUIET_S = 15.0
+"""How long a stream may be silent. Then its head is sent, or a comment: proxies cut connections on which nothing has
+come for a minute, which a long prompt or a full queue may well take."""
 
 
 class Events(Protocol):
@@ -44,6 +53,10 @@ class Answer(Response):
         self._stream = stream
         self._include_usage = include_usage
         self._begun = False
+        """Whether the head of a stream is out."""
+        self._sending = False
+        self._silent = True
+        """Whether nothing has been sent since the latest look."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, or stop working on it when the client leaves."""
@@ -54,7 +67,9 @@ class Answer(Response):
         watching = asyncio.create_task(_client_left(receive))
         failure: BaseException | None = None
         try:
-            await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+            quiet_s = QUIET_S if self._stream else None
+            while not (await asyncio.wait({answering, watching}, timeout=quiet_s, return_when=_FIRST))[0]:
+                await self._break_silence(send)
             if record is not None:
                 record.left = not answering.done()
         except asyncio.CancelledError:  # uvicorn cancels what still runs when the time to drain is over
@@ -68,7 +83,7 @@ class Answer(Response):
             return
         if self._begun:  # the status is gone: an error event, and no [DONE] after it, tells the client
             errors.log(failure)
-            await _send(send, _event(errors.body(failure)), last=True)
+            await self._say(send, _event(errors.body(failure)), last=True)
         else:
             await errors.response(failure)(scope, receive, send)
 
@@ -82,13 +97,29 @@ class Answer(Response):
         await Response(_encode(self._renderer.fold(told)), media_type="application/json")(scope, receive, send)
 
     async def _send_stream(self, send: Send, first: list[Any], rest: AsyncIterator[list[Any]]) -> None:
+        if not self._begun:
+            await self._begin(send)
+        await self._say(send, _events(first))
+        async for chunks in rest:
+            await self._say(send, _events(chunks))
+        usage = _events([self._renderer.usage()]) if self._include_usage else b""
+        await self._say(send, usage + _DONE, last=True)
+
+    async def _begin(self, send: Send) -> None:
         self._begun = True
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        await _send(send, _events(first))
-        async for chunks in rest:
-            await _send(send, _events(chunks))
-        usage = _events([self._renderer.usage()]) if self._include_usage else b""
-        await _send(send, usage + _DONE, last=True)
+
+    async def _say(self, send: Send, body: bytes, *, last: bool = False) -> None:
+        self._sending, self._silent = True, False
+        await send({"type": "http.response.body", "body": body, "more_body": not last})
+        self._sending = False
+
+    async def _break_silence(self, send: Send) -> None:
+        """Tell the client, and whatever is in between, that the answer is still worked on; not while a chunk waits for
+        a client that does not read."""
+        if self._silent and not self._sending:
+            await (self._say(send, _PING) if self._begun else self._begin(send))
+        self._silent = True
 
     async def _chunks(self) -> AsyncGenerator[list[Any], None]:
         """The chunks of each set of events that has any."""
@@ -105,10 +136,6 @@ def _events(chunks: Iterable[Any]) -> bytes:
 
 def _event(data: bytes) -> bytes:
     return b"data: %b\n\n" % data
-
-
-async def _send(send: Send, body: bytes, *, last: bool = False) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": not last})
 
 
 async def _client_left(receive: Receive) -> None:

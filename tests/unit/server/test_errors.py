@@ -13,6 +13,7 @@ from alcove.errors import (
     ConfigurationError,
     ContextLengthExceeded,
     DeadlineExceeded,
+    EngineDied,
     EngineFailure,
     InvalidRequest,
     ModelLoadError,
@@ -52,6 +53,7 @@ def record() -> Iterator[Record]:
         (errors.RateLimited("m", 7), 429, ("m", "rate_limit_error", None, "rate_limit_exceeded")),
         (errors.ClientGone("m"), 499, ("m", "invalid_request_error", None, None)),
         (EngineFailure("secret"), 500, (f"{OURS}.", "server_error", None, "internal_error")),
+        (EngineDied("secret"), 500, (f"{OURS}.", "server_error", None, "internal_error")),
         (ZeroDivisionError("secret"), 500, (f"{OURS}.", "server_error", None, "internal_error")),
         (Overloaded("m"), 503, ("m", "service_unavailable_error", None, "server_is_overloaded")),
         (ModelLoading("m"), 503, ("m", "service_unavailable_error", None, "model_loading")),
@@ -83,6 +85,8 @@ def test_each_has_its_status_and_body(error: Exception, status: int, said: tuple
         (OutOfMemory("m"), "retry-after", "5"),
         (ModelUnavailable("m"), "retry-after", "30"),
         (InvalidRequest("m"), "retry-after", None),
+        (EngineFailure("m"), "x-should-retry", None),
+        (EngineDied("m"), "x-should-retry", "false"),
     ],
 )
 def test_what_a_client_should_do_is_in_a_header(error: Exception, name: str, value: str | None) -> None:

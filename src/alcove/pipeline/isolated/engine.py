@@ -194,7 +194,7 @@ class IsolatedEngine:
             self._trouble = reason
         if self._closing.is_set():
             return self._runs.fail(STOPPING, Fault(kind="stopping"))
-        return self._runs.fail(reason, None)
+        return self._runs.fail(reason, Fault(kind="died"))
 
     def _take(self, message: ToParent) -> None:
         match message:

@@ -1,6 +1,8 @@
 """What is counted, and its two faces. prometheus-client's own types are the oracle of what Prometheus must be shown."""
 
+import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -76,7 +78,7 @@ def test_times_of_a_request() -> None:
     counts.first(record, (11.0, 11.5))
     counts.piece(record, "x", 7, 1, None, 11.6)
     counts.piece(record, "x", 0, 4, "length", 12.0)  # four tokens in 0.4 s
-    counts.piece(record, "y", 0, 1, "stop", 12.0)
+    counts.piece(record, "y", 0, 3, "stop", 12.0)  # another output: when its first token was made, nobody knows
     assert record.finish == "length"
     counts.end(record, "length", 12.5)
     expected = {
@@ -87,14 +89,39 @@ def test_times_of_a_request() -> None:
         "request_inference_time_seconds": 1.5,
         "e2e_request_latency_seconds": 2.5,
         "inter_token_latency_seconds": 0.4,
-        "request_time_per_output_token_seconds": 0.2,
+        "request_time_per_output_token_seconds": 1 / 7,
         "request_prompt_tokens": 7,
-        "request_generation_tokens": 6,
+        "request_generation_tokens": 8,
     }
     assert {name: of_model(metrics, f"{name}_sum") for name in expected} == pytest.approx(expected)
     assert of_model(metrics, "inter_token_latency_seconds_count") == 4
     assert of_model(metrics, "inter_token_latency_seconds_bucket", le="0.15") == 4
     assert of_model(metrics, "request_success_total", finished_reason="length") == 1
+
+
+def test_the_first_tokens_of_a_request_may_come_together() -> None:
+    metrics, record = Metrics(), Record(begun=10.0)
+    metrics.of("a").first(record, (11.0, 11.5))
+    metrics.of("a").piece(record, "x", 7, 5, None, 12.5)  # four more tokens in a second
+    assert of_model(metrics, "inter_token_latency_seconds_sum") == 1
+    assert of_model(metrics, "inter_token_latency_seconds_count") == 4
+
+
+def test_models_are_added_while_metrics_are_told() -> None:
+    """As they are: models are loaded in threads, and Prometheus asks on the event loop."""
+    metrics = Metrics()
+    names = [f"model {number}" for number in range(200)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            adding = threads.map(metrics.of, [name for name in names for _ in range(4)])
+            for _ in range(20):
+                metrics.as_json()
+            counts = [*adding]
+    finally:
+        sys.setswitchinterval(before)
+    assert len({id(one) for one in counts}) == len(names)
 
 
 def test_who_runs_and_who_waits() -> None:
@@ -125,6 +152,7 @@ def test_every_definition_is_exposed_with_its_labels() -> None:
     metrics = Metrics()
     metrics.of("a")
     metrics.response(200, None)
+    metrics.connection_refused("malformed_request")
     families = {family.name: family for family in text_string_to_metric_families(metrics.as_text().decode())}
     for definition in DEFINITIONS.values():
         family = families[definition.name]

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from alcove.config.problems import escaped
 from alcove.errors import ConfigurationError, EngineFailure, ModelLoadError
 from alcove.metrics.record import current
 
@@ -87,13 +88,6 @@ class TextLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             lines += [f"  | {escaped(line)}" for line in _told(record.exc_info[1], _may_speak(record))]
         return "\n".join(lines)
-
-
-def escaped(text: str) -> str:
-    """The text with everything that is not printable (control characters, U+2028, lone surrogates) as `\\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _may_speak(record: logging.LogRecord) -> bool:

@@ -8,7 +8,7 @@ A field of a model holds for every model served. Lists are separated by commas; 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -109,7 +109,7 @@ def as_environment(flags: Mapping[str, Any]) -> dict[str, str]:
 
 def _parsed(text: str, annotation: Any, origin: Origin) -> Any:
     try:
-        if annotation == tuple[str, ...]:
+        if get_origin(annotation) is tuple:
             return [part.strip() for part in text.split(",") if part.strip()]
         value = TypeAdapter(annotation).validate_strings(text)
         return str(value) if isinstance(value, Path) else value

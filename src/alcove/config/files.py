@@ -9,15 +9,16 @@ from alcove.errors import ConfigurationError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises `ConfigurationError` with line and column."""
+    """The tables of a TOML file. Raises `ConfigurationError`, with line and column where they are known."""
     try:
         return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers too long to be read, and tables in tables without end
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises `ConfigurationError` with line and column, and for a key given twice."""
+    """The object in a JSON file. Raises `ConfigurationError`, with line and column where they are known, and for a key
+    given twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         data = dict(pairs)
@@ -33,6 +34,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path}: not valid JSON: {error.msg} (at line {error.lineno}, column {error.colno})"
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: should hold a JSON object ({{...}}), not {type(data).__name__}")
     return data

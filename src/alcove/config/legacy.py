@@ -120,8 +120,8 @@ def from_config_json(path: Path, data: Mapping[str, Any], cwd: Path) -> Layer:
                 f"{path}: BEARER_TOKENS: holds no token, so that nobody could use the server; add one, or "
                 "remove the key to serve without"
             )
-        elif not (isinstance(tokens, list) and all(isinstance(token, str) and token for token in tokens)):
-            table.note("BEARER_TOKENS", "should be a list of texts, none of them empty")
+        elif not (isinstance(tokens, list) and all(map(_is_token, tokens))):
+            table.note("BEARER_TOKENS", "should be a list of texts, none of them empty or with control characters")
         else:
             put(("auth", "keys"), [key_of(token, number) for number, token in enumerate(tokens, 1)], "BEARER_TOKENS")
     index = 0
@@ -133,6 +133,10 @@ def from_config_json(path: Path, data: Mapping[str, Any], cwd: Path) -> Layer:
                 put(("models", index, field), value, f"MODELS.{name}{key}")
             index += 1
     return Layer(source=str(path), entries=entries, forerunner=True, problems=tuple(problems))
+
+
+def _is_token(token: Any) -> bool:
+    return isinstance(token, str) and token != "" and token.isprintable()
 
 
 def _model(table: "_Table", name: str, cwd: Path) -> dict[str, tuple[Any, str]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from alcove.config.access import answered_names, gathered_keys, without_keys
 from alcove.config.environment import EVERY_MODEL, from_environment, from_flags
 from alcove.config.layers import Entry, Layer, Location
-from alcove.config.problems import noting, refuse
+from alcove.config.problems import escaped, noting, refuse
 from alcove.config.settings import Settings
 from alcove.config.sources import layer_of
 from alcove.config.validation import validated
@@ -82,17 +82,17 @@ def examine(
     with noting(problems):
         if file.source != UNREAD:  # it may be the one that has the keys
             keys = gathered_keys(settings.auth, entries, environ)
-            settings, entries, _ = validated({**entries, **keys.entries})
+            settings, entries = _with(entries, keys.entries)
             openness, warning = without_keys(settings, file, address_known=address_known)
-            settings, entries, _ = validated({**entries, **openness})
+            settings, entries = _with(entries, openness)
             names = answered_names(settings, address_known=address_known)
-            settings, entries, _ = validated({**entries, **names})
+            settings, entries = _with(entries, names)
             warnings += [*keys.warnings, *([warning] if warning else [])]
     return Loaded(
         settings=settings,
         origins=_origins(settings, entries),
-        warnings=tuple(warnings),
-        problems=tuple(problems),
+        warnings=tuple(map(escaped, warnings)),
+        problems=tuple(map(escaped, problems)),
     )
 
 
@@ -116,6 +116,14 @@ def _over(file: Layer, *others: Layer) -> dict[Location, Entry]:
             else:
                 entries[location] = entry
     return entries
+
+
+def _with(entries: Mapping[Location, Entry], found: Mapping[Location, Entry]) -> tuple[Settings, dict[Location, Entry]]:
+    """The settings with what has been found out about access, which must not get lost: that could open the server.
+    Raises `ConfigurationError`."""
+    settings, usable, problems = validated({**entries, **found})
+    refuse(problems)
+    return settings, usable
 
 
 def _wrong_names(settings: Settings, entries: Mapping[Location, Entry]) -> Iterator[str]:

@@ -26,7 +26,15 @@ def refuse(problems: Iterable[str]) -> None:
     first, *others = [*problems] or [""]
     if first:
         more = f" (and {len(others)} more: `alcove check` says all)" if others else ""
-        raise ConfigurationError(first + more)
+        raise ConfigurationError(escaped(first + more))
+
+
+def escaped(text: str) -> str:
+    """The text as one line: everything that is not printable (control characters, U+2028, lone surrogates) as
+    `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = NEAR, *, before: str = "") -> str:

@@ -4,13 +4,16 @@ The docstring under a field is its documentation, here and wherever the configur
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 EngineName = Literal["auto", "ctranslate2", "transformers", "echo"]
 TaskName = Literal["auto", "seq2seq", "causal"]
+_Name = Annotated[str, Field(min_length=1)]
+_WebOrigin = Annotated[str, Field(pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://[^/?#\sA-Z]*)$")]
+_HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[^\]/\s]+\])$")]
 
 
 class _Frozen(BaseModel):
@@ -28,9 +31,9 @@ class ServerSettings(_Frozen):
     """Whether `/docs` and `/openapi.json` are served, to anyone; left out, they are where there are no keys."""
     json_metrics: bool = True
     """Whether `/v1/metrics` answers (Prometheus' `/metrics` always does)."""
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[_WebOrigin, ...] = ()
     """Web origins whose pages may call the server from a browser, like `https://chat.example`; `*` is any."""
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[_HostName, ...] = ()
     """Names under which the server answers: the `Host` header without its port; `*.example` is all names below it, `*`
     any. On a loopback address those of this machine are among them and others are refused; elsewhere all are answered
     unless some are named here."""
@@ -122,7 +125,7 @@ class PromptSettings(_Frozen):
 class ModelSettings(_Frozen):
     """One model to serve."""
 
-    name: str = Field(min_length=1)
+    name: _Name
     """Public name, as clients write it in `model`; may contain `/`."""
     source: str = Field(min_length=1)
     """A folder, a pulled name (`org/model`), or `builtin:NAME`."""
@@ -138,7 +141,7 @@ class ModelSettings(_Frozen):
     """Whether a missing device is an error; else the CPU serves, and the log says so."""
     compute_type: str = "auto"
     """Precision of the weights in memory: `auto`, `int8`, `int8_float32`, `float16`, `bfloat16`, `float32`..."""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[_Name, ...] = ()
     """Further public names."""
     default: bool = False
     """Whether requests without a `model` go here; with one model served, they do anyway."""
@@ -162,8 +165,9 @@ class ModelSettings(_Frozen):
     """Seconds until the end of its answer; a stream that has begun ends with an error event."""
     stall_timeout_s: float = Field(default=900.0, ge=0, allow_inf_nan=False)
     """Seconds in which requests wait and the engine makes no step for any of them, after which it counts as hung: the
-    server is not ready any more, and `isolation` and `server.on_engine_death` say what happens then. To be longer than
-    the longest beam search, which makes no step before its end."""
+    server is not ready any more, and `isolation` and `server.on_engine_death` say what happens then. Of batches that
+    run at the same time this holds for each. To be longer than the longest beam search, which makes no step before its
+    end."""
     isolation: Literal["none", "process"] = "none"
     """`process` runs the engine in a process of its own, which is started again when it crashes or hangs; requests that
     it had fail. Its memory is given back whole when the model is unloaded, and it has a budget of cores of its own: set
@@ -173,9 +177,10 @@ class ModelSettings(_Frozen):
     max_batch_tokens: int = Field(default=16_384, ge=1)
     """Prompt tokens in one batch, padding counted."""
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Longest prompt (source of an encoder-decoder); left out, the model's own limit."""
+    """Longest prompt (source of an encoder-decoder); left out, the model's own limit, or 2,048 where it has none, as
+    T5."""
     max_output_tokens: int | None = Field(default=None, ge=1)
-    """Longest answer; left out, the model's own limit."""
+    """Longest answer; left out, the model's own limit, or 2,048 where it has none."""
     max_request_tokens: int = Field(default=1_048_576, ge=1)
     """Most tokens that one request may ask for: prompts x choices or beams x `max_tokens`, with each log-probability
     counted as a token, and 64 for a shorter answer."""
@@ -183,14 +188,14 @@ class ModelSettings(_Frozen):
     generation: dict[str, Any] = {}
     """Generation options of this model, in the names of Hugging Face's `GenerationConfig`; requests override them."""
     engine_options: dict[str, Any] = {}
-    """Passed to the engine: for transformers `model` and `tokenizer` (keyword arguments of `from_pretrained`), `decode`
-    (of the tokenizer's `decode`) and, for decoder-only models, `continuous_batching`: true, or a table of
-    `cache_tokens` (tokens of prompts and answers whose keys and values are kept; left out, room for `max_batch_size`
-    runs of 1,024 tokens, at most 5 % of memory, taken at the start) and `max_batch_tokens` (new tokens of a step, 256).
-    Requests then join and leave between two tokens, and equal beginnings of prompts are read once. For decoder-only
-    models on ctranslate2 `mixed_lengths`: whether prompts of different lengths share a batch; left out, where weights
-    are not quantized. With int8 it makes about three times the tokens under load, and an answer may depend on its
-    company where two tokens are about equally probable."""
+    """Passed to tokenizer and engine: `tokenizer` and, for transformers, `model` (keyword arguments of their
+    `from_pretrained`), `decode` (of the tokenizer's `decode`) and, for decoder-only models on transformers,
+    `continuous_batching`: true, or a table of `cache_tokens` (tokens of prompts and answers whose keys and values are
+    kept; left out, room for `max_batch_size` runs of 1,024 tokens, at most 5 % of memory, taken at the start) and
+    `max_batch_tokens` (new tokens of a step, 256). Requests then join and leave between two tokens, and equal
+    beginnings of prompts are read once. For decoder-only models on ctranslate2 `mixed_lengths`: whether prompts of
+    different lengths share a batch; left out, where weights are not quantized. With int8 it makes more than twice the
+    tokens under load, and an answer may depend on its company where two tokens are about equally probable."""
 
 
 class Settings(_Frozen):

@@ -11,12 +11,21 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from alcove.config.layers import Entry, Location
+from alcove.config.layers import MADE, Entry, Location
 from alcove.config.problems import nearest
 from alcove.config.settings import Settings
 
 NEEDED = ("name", "source")
 """Without these there is no model. That one is missing is said by the reader of the file, who knows where."""
+
+
+_SHAPES = {
+    "allowed_hosts": "should be a name like models.example or *.models.example, without scheme and port",
+    "cors_origins": "should be * or an origin like https://chat.example, in small letters and without a path",
+    "format": "should contain {instruction}, which stands for the prompt",
+    "otel_endpoint": "should begin with http:// or https:// and a host",
+}
+"""What the patterns of settings ask for, in words."""
 
 
 class Validated(NamedTuple):
@@ -31,7 +40,11 @@ class Validated(NamedTuple):
 def validated(entries: Mapping[Location, Entry]) -> Validated:
     """Make settings of these values, those left out that are wrong."""
     usable = _moved_up(entries)
-    problems: list[str] = []
+    unwritable = {
+        place: f"{entry.origin}: should be text in UTF-8" for place, entry in usable.items() if not _is_utf_8(entry)
+    }
+    problems = [*unwritable.values()]
+    usable = _without(unwritable.keys(), usable) if unwritable else usable
     while True:
         try:
             settings = Settings.model_validate_json(json.dumps(_nested(usable), default=str), strict=True)
@@ -59,19 +72,29 @@ def in_words(fault: Any, shown: str) -> str:
     hint = ""
     if fault["type"] == "literal_error":
         hint = nearest(str(fault["input"]), re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
-    if fault["type"] == "string_pattern_mismatch" and fault["loc"][-1] == "format":
-        problem = "should contain {instruction}, which stands for the prompt"
+    if fault["type"] == "string_pattern_mismatch":
+        problem = next((_SHAPES[part] for part in fault["loc"] if part in _SHAPES), problem)
     return problem + shown + hint
 
 
 def _line(fault: Any, entry: Entry) -> str:
-    shown = "" if "keys" in fault["loc"] else f", not {_shortened(fault['input'])}"  # a secret stays out of the log
+    secret = not MADE.isdisjoint(fault["loc"])  # stays out of the log
+    shown = "" if secret else f", not {_shortened(fault['input'])}"
     return f"{entry.origin}: {in_words(fault, shown)}"
 
 
 def _shortened(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_utf_8(entry: Entry) -> bool:
+    """Texts of the environment and of the command line may be any bytes."""
+    try:
+        json.dumps(entry.value, default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _entry_of(location: Location, entries: Mapping[Location, Entry]) -> Location | None:

@@ -3,6 +3,7 @@
 Labels come from configured model names and tables of ours only, so that no client can grow the number of series.
 """
 
+from threading import Lock
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -22,23 +23,25 @@ def _totals(prompt: int, completion: int) -> dict[str, int]:
 
 
 class Metrics:
-    """The series of one server. Written on the event loop only."""
+    """The series of one server. Written on the event loop; models are added in the threads that load them."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         self._series = Series()
         self._models: dict[str, ModelCounts] = {}
+        self._adding = Lock()
         self.loop_lag = self._series.histogram("alcove:event_loop_lag_seconds")
         """How late the event loop was, in seconds; written by `server/loop_lag.py`."""
-        self.registry.register(self._series)
+        self._registry.register(self._series)
         for standard in (ProcessCollector, PlatformCollector, GCCollector):
-            standard(registry=self.registry)
+            standard(registry=self._registry)
 
     def of(self, model: str) -> ModelCounts:
         """The series of this model, by its configured name."""
-        if model not in self._models:
-            self._models[model] = ModelCounts(model, self._series)
-        return self._models[model]
+        with self._adding:
+            if model not in self._models:
+                self._models[model] = ModelCounts(model, self._series)
+            return self._models[model]
 
     def model_state(self, model: str, state: str, memory_bytes: int = 0) -> None:
         """What state the model is in, one of `definitions.MODEL_STATES`, and the memory that it takes."""
@@ -48,9 +51,13 @@ class Metrics:
         """An HTTP answer, with its error's code, which must be one of a table of ours."""
         self._series.number("alcove:http_responses", f"{status // 100}xx", code or "").value += 1
 
+    def connection_refused(self, code: str) -> None:
+        """A connection that the HTTP protocol has closed, for the reason of this code of a table of ours."""
+        self._series.number("alcove:connections_refused", code).value += 1
+
     def as_json(self) -> dict[str, Any]:
         """Totals and a row a model, in the keys of transformers-openai-api's `/v1/metrics`."""
-        called = {name: counts for name, counts in self._models.items() if counts.calls}
+        called = {name: counts for name, counts in tuple(self._models.items()) if counts.calls}
         total = _totals(
             sum(counts.prompt for counts in called.values()), sum(counts.completion for counts in called.values())
         )
@@ -59,6 +66,6 @@ class Metrics:
 
     def as_text(self) -> bytes:
         """Prometheus' text format."""
-        for counts in tuple(self._models.values()):  # models are loaded in threads
+        for counts in tuple(self._models.values()):
             counts.look()
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)

@@ -87,6 +87,13 @@ DEFINITIONS: dict[str, Definition] = {
             ("status", "code"),
         ),
         Definition(
+            "alcove:connections_refused",
+            "counter",
+            "Connections closed for what came over them, before it was a request: malformed, too large, too late, or "
+            "one connection too many.",
+            ("code",),
+        ),
+        Definition(
             "alcove:event_loop_lag_seconds",
             "histogram",
             "How late the event loop is: above 0.1 s, something blocks it.",

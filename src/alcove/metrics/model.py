@@ -20,7 +20,6 @@ class ModelCounts:
     """What one model has done. Written on the event loop, `batch_sizes` by the batcher under its lock."""
 
     def __init__(self, name: str, series: Series) -> None:
-        self.name = name
         self.engine: Callable[[], Waiting | None] = lambda: None
         """The model's present engine, by a weak reference: it must go when the model is unloaded."""
         self.batch_sizes = series.histogram("alcove:batch_size", name)
@@ -86,7 +85,7 @@ class ModelCounts:
                 self._first.observe(now - record.begun)
             if (before := record.latest.get(output)) is not None:
                 self._between.observe((now - before) / completion, completion)
-            elif completion > 1 and now > record.first_at:
+            elif not record.latest and completion > 1 and now > record.first_at:  # when others began is not known
                 self._between.observe((now - record.first_at) / (completion - 1), completion - 1)
             record.latest[output] = now
         if finish is not None and record.finish != "length":

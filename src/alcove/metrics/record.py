@@ -15,7 +15,7 @@ class Record:
     id: str = ""
     """The answer's `x-request-id`."""
     method: str = ""
-    """The HTTP method."""
+    """The HTTP method; empty where there was no request yet."""
     begun: float = field(default_factory=time.perf_counter)
     """When the request arrived."""
     ended: float | None = None
@@ -24,7 +24,7 @@ class Record:
     streamed: bool | None = None
     """Whether events were asked for; None where nothing is generated."""
     status: int | None = None
-    """Status of the answer; None when the client left before there was one."""
+    """Status of the answer; None when the client left before there was one, or the connection was closed without."""
     code: str | None = None
     """OpenAI's code of the error that was answered."""
     failed: bool = False

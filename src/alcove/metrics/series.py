@@ -1,7 +1,7 @@
 """The series of all metrics: cheap cells to count in, and their exposition through prometheus-client.
 
 prometheus-client's own counters take a lock and 1 to 2 us each time; what is written for every piece of every answer is
-a plain number here, read when Prometheus asks. A cell has one writer: the event loop, or whoever holds a model's lock.
+a plain number here, read when Prometheus asks. A cell has one writer: the event loop, or a model's batcher.
 """
 
 from bisect import bisect_left

@@ -3,15 +3,18 @@ what is idle for too long or in the way. Opened and closed by the server."""
 
 import asyncio
 import difflib
+import gc
 import logging
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 from alcove.config.settings import ModelSettings, Settings
+from alcove.engines.faults import STOPPING
 from alcove.engines.registry import import_engine
-from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory
+from alcove.errors import AlcoveError, ModelLoadError, ModelNotFound, OutOfMemory, ShuttingDown
 from alcove.machine import available_bytes, resident_bytes, usable_cores
 from alcove.metrics import Metrics
 from alcove.pipeline.about import About, about
@@ -29,6 +32,8 @@ MEMORY_SHARE = 0.8
 """The part of the machine's memory, or the container's, that the process may take where nothing else is set."""
 SWEEP_S = 1.0
 """How often idle models are looked for, in seconds."""
+EXIT_DEAD_ENGINE = 70
+"""The process's exit code when it ends because an engine has died: `EX_SOFTWARE` of sysexits.h."""
 
 
 class Pool:
@@ -49,26 +54,28 @@ class Pool:
         defaults = self._slots if len(self._slots) == 1 else [slot for slot in self._slots if slot.settings.default]
         self._default = defaults[0] if defaults else None
         self._sweeper: asyncio.Task[None] | None = None
+        self._open = False
+        """Whether the models that are wanted at the start have been loaded."""
+        self._closing = False
         self.dead = False
         """Whether the process is ending because an engine has died."""
 
     @classmethod
     async def open(cls, settings: Settings, metrics: Metrics) -> "Pool":
-        """Load the models that are wanted at the start, one after the other. One that cannot be loaded does not stop
-        the others; raises the first one's `ModelLoadError` or `ConfigurationError` when no model is left."""
+        """Look at all models, and load those that are wanted at the start, one after the other. One that cannot be
+        loaded does not stop the others; raises the first one's `ModelLoadError` or `ConfigurationError` when no model
+        is left."""
         pool = cls(settings, metrics)
-        failures: list[AlcoveError] = []
         try:
-            for slot in pool:
-                if (failure := await pool._start(slot)) is not None:
-                    failures.append(failure)
+            failures = await pool._start()
             if len(failures) == len(pool):
-                raise failures[0]
-            for failure in failures:
+                raise failures[pool._slots[0]]
+            for failure in failures.values():
                 logger.error("Not served: %s", failure)
         except BaseException:
             await pool.close()
             raise
+        pool._open = True
         pool._sweeper = asyncio.create_task(pool._sweep())
         return pool
 
@@ -97,25 +104,39 @@ class Pool:
 
     async def close(self) -> None:
         """End what runs and release all models. Returns when their engines have let go."""
+        self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for slot in self._slots:
-            await slot.close()
+        await asyncio.gather(*(slot.close() for slot in self._slots))
 
     def _on_death(self, reason: str) -> None:
         """An engine hangs, or cannot be kept alive; called in any thread."""
         logger.critical("%s", reason)
-        if self._settings.server.on_engine_death == "exit":
-            self.dead = True
-            os.kill(os.getpid(), signal.SIGTERM)  # what else is going on has its time to end
+        if self._settings.server.on_engine_death != "exit":
+            return
+        if not self._open:  # nothing is served yet, and another model that is being loaded cannot be interrupted
+            os._exit(EXIT_DEAD_ENGINE)
+        self.dead = True
+        os.kill(os.getpid(), signal.SIGTERM)  # what else is going on has its time to end
 
-    async def _start(self, slot: Slot) -> AlcoveError | None:
-        """Load a model at start-up, or look at it if it is to be loaded later; returns what has failed."""
+    async def _start(self) -> dict[Slot, AlcoveError]:
+        """Look at all models before one of them is loaded, and load those that are wanted now; returns what has failed,
+        in their order."""
+        known = len(sys.modules)
+        failures = {slot: await self._failure(slot, self._look(slot)) for slot in self}
+        if len(sys.modules) > known:
+            # What has been imported stays: to look through it for garbage, time and again, would stop all threads for
+            # 0.2 s. Of a model nothing may be in it, or its going would leave behind what is in cycles.
+            gc.freeze()
+        for slot in self:
+            if failures[slot] is None and slot.settings.load == "start":
+                failures[slot] = await self._failure(slot, slot.load())
+        return {slot: failure for slot, failure in failures.items() if failure is not None}
+
+    async def _failure(self, slot: Slot, step: Awaitable[object]) -> AlcoveError | None:
+        """Take a step towards serving a model; what has failed, if it has."""
         try:
-            if slot.settings.load == "start":
-                await slot.load()
-            else:
-                _, slot.about = await asyncio.to_thread(self._look_at, slot.settings)
+            await step
         except OutOfMemory as error:  # others have taken the room; it may be free when the model is asked for
             logger.warning("%s It will be loaded when a request asks for it", error)
         except AlcoveError as error:
@@ -124,12 +145,19 @@ class Pool:
             return error
         return None
 
+    async def _look(self, slot: Slot) -> tuple[ModelFolder, About]:
+        """Find out what a model is, and say so to its slot."""
+        folder, known = await asyncio.to_thread(self._look_at, slot.settings)
+        slot.about = known
+        return folder, known
+
     async def _load(self, slot: Slot) -> Resident:
         """Bring a model into memory, one at a time, in a thread. Raises what `Model.load` raises, and `OutOfMemory`."""
         async with self._one_by_one:
+            if self._closing:
+                raise ShuttingDown(STOPPING)
             settings = slot.settings
-            folder, known = await asyncio.to_thread(self._look_at, settings)
-            slot.about = known
+            folder, known = await self._look(slot)
             self._at_rest = self._at_rest or resident_bytes()
             await self._make_room(slot, known.bytes)
             before, begun = resident_bytes(), time.monotonic()

@@ -45,7 +45,8 @@ def _as_bias(value: Any) -> Any:
 
 
 TokenId = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
-TokenIds = Annotated[list[TokenId], Field(max_length=MAX_IDS)]
+TokenIds = Annotated[list[TokenId], Field(max_length=MAX_IDS, fail_fast=True)]
+"""Only the first wrong one is told, so no list of them is made of the others."""
 BadWord = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 BadWordIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_BAD_WORD_IDS)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
@@ -87,6 +88,7 @@ class GenerationRequest(BaseModel):
     stream: bool = False
     """Send the answer in pieces, as server-sent events."""
     stream_options: StreamOptions | None = None
+    """`include_usage`: one more chunk at the end, without choices, that holds the usage."""
     max_tokens: int | None = Field(None, ge=0, le=MAX_NUMBER)
     """Most tokens of an answer; 0 only scores the prompt (`prompt_logprobs`, or `echo` with `logprobs`)."""
     max_new_tokens: int | None = Field(None, ge=0, le=MAX_NUMBER)
@@ -111,7 +113,7 @@ class GenerationRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     """Taken from the logit of each token that the answer has already."""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    """The same, times how often the answer has it."""
+    """Taken from the logit of each token, times how often the answer has it already."""
     repetition_penalty: float | None = Field(None, gt=0, le=100)
     """Above 1 makes tokens that have occurred less probable."""
     no_repeat_ngram_size: int | None = Field(None, ge=0, le=1024)
@@ -126,7 +128,7 @@ class GenerationRequest(BaseModel):
     """Texts that must not occur in the answer, at its beginning or behind a blank; as in vLLM, what is banned are the
     sequences of token ids that they are encoded to."""
     bad_words_ids: list[BadWordIds] = Field([], max_length=MAX_BAD_WORDS)
-    """The same as token ids, by Hugging Face's name."""
+    """`bad_words` as token ids, by Hugging Face's name."""
     num_beams: int | None = Field(None, ge=1, le=64)
     """Width of a beam search."""
     length_penalty: float | None = Field(None, ge=-10, le=10)
@@ -151,4 +153,4 @@ class GenerationRequest(BaseModel):
     source_lang: str | None = None
     """Language of the prompt in the model's own code (`eng_Latn` for NLLB, `en` for M2M100, `en_XX` for mBART)."""
     target_lang: str | None = None
-    """Language of the answer, likewise."""
+    """Language of the answer, in the model's own code as `source_lang`."""

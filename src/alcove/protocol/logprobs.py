@@ -1,5 +1,5 @@
 """Tokens with their log-probabilities in three wire shapes: OpenAI's for chats, its older one for completions, vLLM's
-for prompts. Called by `render.py`."""
+for prompts. Called by `render/` and `scoring.py`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -44,8 +44,8 @@ PromptLogprobs = list[dict[str, PromptLogprob] | None]
 
 def chat_token(token: TokenText) -> TokenLogprob:
     """A token of a chat's answer."""
-    top = [TopLogprob(other.text, _number(other), list(other.bytes)) for other in token.top]
-    return TokenLogprob(token.text, _number(token), list(token.bytes), top)
+    top = [TopLogprob(other.text, finite(other), list(other.bytes)) for other in token.top]
+    return TokenLogprob(token.text, finite(token), list(token.bytes), top)
 
 
 def completion_text(token: TokenText) -> str:
@@ -64,13 +64,13 @@ def completion_top(token: TokenText) -> dict[str, float] | None:
     found: dict[str, float] = {}
     for other in (*token.top, token):
         name = completion_text(other)
-        found[name] = max(_number(other), found.get(name, LEAST))
+        found[name] = max(finite(other), found.get(name, LEAST))
     return found
 
 
 def completion_logprob(token: TokenText) -> float | None:
     """The token's own log-probability."""
-    return None if token.logprob is None else _number(token)
+    return None if token.logprob is None else finite(token)
 
 
 def prompt_logprobs(tokens: Sequence[TokenText]) -> PromptLogprobs:
@@ -81,8 +81,9 @@ def prompt_logprobs(tokens: Sequence[TokenText]) -> PromptLogprobs:
 def _place(token: TokenText) -> dict[str, PromptLogprob]:
     ranks: dict[int, int | None] = {other.id: rank for rank, other in enumerate(token.top, 1)}
     others: Iterable[TokenText] = (other for other in token.top if other.id != token.id)
-    return {str(one.id): PromptLogprob(_number(one), ranks.get(one.id), one.text) for one in (token, *others)}
+    return {str(one.id): PromptLogprob(finite(one), ranks.get(one.id), one.text) for one in (token, *others)}
 
 
-def _number(token: TokenText) -> float:
+def finite(token: TokenText) -> float:
+    """The token's log-probability as JSON can hold it; `LEAST` where there is none."""
     return LEAST if token.logprob is None else max(token.logprob, LEAST)

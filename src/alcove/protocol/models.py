@@ -1,4 +1,4 @@
-"""OpenAI's wire types of `/v1/models`, and those of the older `/v1/engines`."""
+"""The wire types that tell of models: OpenAI's of `/v1/models`, those of the older `/v1/engines`, ours of `/admin`."""
 
 from typing import Literal
 
@@ -53,8 +53,10 @@ class EngineObject(msgspec.Struct, frozen=True):
     """A served model, as transformers-openai-api and OpenAI's first API named it."""
 
     id: str
-    created: int | None
-    ready: bool = True
+    created: int
+    """When the server began to serve it, in seconds since 1970."""
+    ready: bool
+    """Whether it can answer, or be loaded when it is asked for."""
     object: Literal["engine"] = "engine"
     owner: str = "alcove"
     permissions: None = None

@@ -1,4 +1,4 @@
-"""A request's generation options as `Options`: what it asks for, and no more. Called by `request.py`."""
+"""A request's generation options as `Options`: what it asks for, and no more. Called by `jobs.py`."""
 
 from typing import Any
 

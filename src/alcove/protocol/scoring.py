@@ -8,7 +8,7 @@ from typing import Any
 
 from alcove.errors import InvalidRequest
 from alcove.jobs import Event, Job
-from alcove.protocol.logprobs import LEAST
+from alcove.protocol.logprobs import finite
 from alcove.protocol.tokens import Score, ScoreRequest, Scores
 from alcove.protocol.usage import Usage
 
@@ -48,7 +48,7 @@ class ScoreRenderer:
     def chunk(self, event: Event) -> Score:
         """The score of one pair."""
         self._tokens += event.prompt_tokens
-        known = [LEAST if token.logprob is None else max(token.logprob, LEAST) for token in event.prompt_logprobs]
+        known = [finite(token) for token in event.prompt_logprobs]
         total = math.fsum(known)
         return Score(event.job, total / len(known) if self._mean else total)
 

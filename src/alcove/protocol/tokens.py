@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from alcove.protocol.chat import ChatPrompt
-from alcove.protocol.generation import MAX_NUMBER
+from alcove.protocol.generation import TokenId
 from alcove.protocol.usage import Usage
 
 MAX_TEXTS = 2048
@@ -32,13 +32,7 @@ class _Body(BaseModel):
     """Name of a served model; may be left out when there is one model, or a default."""
 
 
-class TokenizeText(_Body):
-    """Body of a request for the tokens of a text."""
-
-    prompt: str
-    """The text, as `/v1/completions` takes it."""
-    add_special_tokens: bool | None = None
-    """Whether the tokenizer adds its special tokens; it does."""
+class _Tokenize(_Body):
     return_token_strs: bool = False
     """Tell the tokens' own strings, too."""
     source_lang: str | None = None
@@ -47,15 +41,20 @@ class TokenizeText(_Body):
     """Language of the answer, where it is part of the prompt."""
 
 
-class TokenizeChat(ChatPrompt, _Body):
+class TokenizeText(_Tokenize):
+    """Body of a request for the tokens of a text."""
+
+    prompt: str
+    """The text, as `/v1/completions` takes it."""
+    add_special_tokens: bool | None = None
+    """Whether the tokenizer adds its special tokens; it does."""
+
+
+class TokenizeChat(ChatPrompt, _Tokenize):
     """Body of a request for the tokens that a chat becomes."""
 
     add_special_tokens: bool | None = None
     """Whether the tokenizer adds its special tokens; it does, except behind a chat template."""
-    return_token_strs: bool = False
-    """Tell the tokens' own strings, too."""
-    source_lang: str | None = None
-    target_lang: str | None = None
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -72,7 +71,7 @@ class Tokens(msgspec.Struct, frozen=True):
 class DetokenizeRequest(_Body):
     """Body of a request for the text of tokens."""
 
-    tokens: list[Annotated[int, Field(ge=0, le=MAX_NUMBER)]]
+    tokens: list[TokenId] = Field(fail_fast=True)
     """Token ids, of the answer's side where the two sides have vocabularies of their own."""
 
 

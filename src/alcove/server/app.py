@@ -12,7 +12,7 @@ from alcove import __version__
 from alcove.config.load import Loaded
 from alcove.config.settings import Settings
 from alcove.metrics import Metrics
-from alcove.pipeline.pool import Pool
+from alcove.pipeline.pool import EXIT_DEAD_ENGINE, Pool
 from alcove.server import errors, loop_lag, openapi
 from alcove.server.access.authorization import DOCUMENTATION, PUBLIC, Authorization
 from alcove.server.access.browsers import Browsers
@@ -26,9 +26,6 @@ from alcove.server.request_log import RequestLog
 from alcove.server.routes import admin, generation, models, operations, tokens
 from alcove.server.state import State
 from alcove.server.traces import open_traces
-
-EXIT_DEAD_ENGINE = 70
-"""The process's exit code when it ends because an engine has died: `EX_SOFTWARE` of sysexits.h."""
 
 
 def create_app(settings: Settings, load_again: Callable[[], Loaded] | None = None) -> Lazy:
@@ -68,10 +65,12 @@ def _build(settings: Settings, load_again: Callable[[], Loaded] | None) -> FastA
         lifespan=lifespan,
         openapi_url="/openapi.json" if documented else None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `traces.py` has the spans
     )
     app.state.alcove = state
     for routes in (generation, tokens, models, operations, admin):
-        app.include_router(routes.router)
+        # as they are: a router that is included looks for its route twice, which costs a tenth of a refusal
+        app.router.routes.extend(routes.router.routes)
     errors.install(app)
     openapi.install(app)
     # the last added is the outermost: an id for everything, CORS before keys (a preflight carries none)

@@ -28,8 +28,13 @@ class State:
         return self.pool
 
 
-async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
+def state_of(request: Request) -> State:
+    """The state of the server that the request has come to."""
     return cast(State, request.app.state.alcove)
+
+
+async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
+    return state_of(request)
 
 
 Served = Annotated[State, Depends(_state)]

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from alcove.config import keys as keys_module
+from alcove.config.layers import Entry, Origin
 from alcove.config.load import Loaded, load
 from alcove.config.settings import Key
+from alcove.config.validation import validated
 from alcove.errors import ConfigurationError
 
 MODEL = '[[model]]\nname = "t5"\nsource = "org/t5"\n'
@@ -153,6 +155,21 @@ class TestKeys:
         with pytest.raises(ConfigurationError) as refused:
             loaded(tmp_path, text, environ)
         assert str(refused.value).replace(f"{tmp_path}/", "").startswith(message)
+
+    @pytest.mark.parametrize("field", ["keys", "admin_keys"])
+    def test_a_key_is_not_shown_where_it_is_wrong(self, field: str) -> None:
+        entry = Entry([{"name": "ann", "digest": "topsecret"}], Origin("somewhere", field))
+        (problem,) = validated({("auth", field): entry}).problems
+        assert problem.startswith(f"somewhere: {field}: ")
+        assert "topsecret" not in problem
+
+    def test_what_is_found_out_about_access_does_not_get_lost(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Were it left out as a wrong value of a file is, the server would be open."""
+        monkeypatch.setattr(keys_module, "digest_of", lambda token: "no digest")
+        with pytest.raises(ConfigurationError, match=r"^environment: ALCOVE_API_KEYS: keys: "):
+            loaded(tmp_path, environ={"ALCOVE_API_KEYS": "one"})
 
     def test_a_key_is_not_shown(self, tmp_path: Path) -> None:
         found = loaded(tmp_path, environ={"ALCOVE_API_KEYS": "topsecret"})

@@ -263,6 +263,10 @@ class TestConfigJson:
             ({"MODELS": {"a": {"ENABLED": False}}}, "config.json: no model is enabled"),
             ({"MODELS": {"a": 1}}, "config.json: MODELS.a: should be an object"),
             ({"BEARER_TOKENS": []}, "config.json: BEARER_TOKENS: holds no token"),
+            (
+                {"BEARER_TOKENS": ["\ud800"]},
+                "config.json: BEARER_TOKENS: should be a list of texts, none of them empty",
+            ),
             ({"BEARER_TOKENS": "sk"}, "config.json: BEARER_TOKENS: should be a list of texts, none of them empty"),
             (
                 {"BEARER_TOKENS": ["sk", ""]},

@@ -1,3 +1,5 @@
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,7 @@ class TestToml:
                 "alcove.toml: model 't5'.prompt.profil: unknown key; did you mean 'profile'?",
             ),
             ("[server]\nzzz = 1\n" + MODEL, "alcove.toml: server.zzz: unknown key"),
+            ('"z\\n\\u2028z" = 1\n' + MODEL, r"alcove.toml: z\n\u2028z: unknown key"),
             ('[server]\nport = "80"\n' + MODEL, 'alcove.toml: server.port: should be a valid integer, not "80"'),
             ("[server]\nport = true\n" + MODEL, "alcove.toml: server.port: should be a valid integer, not true"),
             (
@@ -238,6 +241,42 @@ class TestToml:
     def test_not_text(self, tmp_path: Path) -> None:
         (tmp_path / "alcove.toml").write_bytes(b"\xff\xfe")
         assert refusal(tmp_path) == "alcove.toml: not a text file in UTF-8"
+
+    @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000 + "]" * 100_000])
+    def test_what_is_too_large_to_be_read(self, tmp_path: Path, value: str) -> None:
+        assert refusal(tmp_path, f"a = {value}\n").startswith("alcove.toml: not valid TOML: ")
+        (tmp_path / "config.json").write_text(f'{{"MODELS": {value}}}')
+        assert refusal(tmp_path, what="config.json").startswith("config.json: not valid JSON: ")
+
+    @pytest.mark.parametrize(
+        ("key", "fine", "wrong", "message"),
+        [
+            (
+                "cors_origins",
+                ["*", "null", "https://chat.example", "http://[::1]:3000", "app://obsidian.md", "file://"],
+                ["chat.example", "https://chat.example/", "https://Chat.example", "https://a b", ""],
+                "should be * or an origin like https://chat.example, in small letters and without a path",
+            ),
+            (
+                "allowed_hosts",
+                ["*", "*.models.example", "Models.example", "10.0.0.5", "[::1]", "my_host"],
+                ["models.example:8000", "https://models.example", "models.example.", "::1", "a/b", ""],
+                "should be a name like models.example or *.models.example, without scheme and port",
+            ),
+            ("otel_endpoint", [], ["127.0.0.1:4318"], "should begin with http:// or https:// and a host"),
+        ],
+    )
+    def test_what_no_browser_would_send(
+        self, tmp_path: Path, key: str, fine: list[str], wrong: list[str], message: str
+    ) -> None:
+        """A value that can never match would be without effect, and nobody would know why."""
+        for value in wrong:
+            text = json.dumps(value if key == "otel_endpoint" else [*fine, value])
+            assert refusal(tmp_path, f"[server]\n{key} = {text}\n{MODEL}").startswith(
+                f"alcove.toml: server.{key}: {message}, not "
+            )
+        (tmp_path / "alcove.toml").write_text(f"[server]\n{key} = {json.dumps(fine)}\n{MODEL}" if fine else MODEL)
+        assert loaded(tmp_path).settings.models
 
 
 class TestExamine:
@@ -335,6 +374,16 @@ class TestEnvironment:
     def test_a_models_variable_holds_for_every_model(self, tmp_path: Path) -> None:
         found = loaded(tmp_path, environ={"ALCOVE_COMPUTE_TYPE": "float32", "ALCOVE_THREADS": "2"})
         assert [(model.compute_type, model.threads) for model in found.settings.models] == [("float32", 2)] * 2
+
+    @pytest.mark.parametrize("variable", ["ALCOVE_HOST", "ALCOVE_CORS_ORIGINS", "ALCOVE_HOME", "ALCOVE_DEVICE"])
+    def test_bytes_that_are_no_text(self, tmp_path: Path, variable: str) -> None:
+        environ = {variable: os.fsdecode(b"\xff")}
+        assert refusal(tmp_path, environ=environ).startswith(f"environment: {variable}: should be text in UTF-8")
+
+    def test_a_folder_whose_name_is_no_text(self, tmp_path: Path) -> None:
+        folder = os.fsdecode(b"m\xff")
+        (tmp_path / folder).mkdir()
+        assert refusal(tmp_path, what=f"./{folder}").startswith(r"WHAT: ./m\udcff: should be text in UTF-8")
 
     @pytest.mark.parametrize(
         ("variable", "value", "message"),

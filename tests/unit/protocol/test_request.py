@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from alcove.errors import InvalidRequest
 from alcove.jobs import Chat, Job, Message, TokenIds
@@ -13,7 +14,9 @@ from alcove.protocol.chat import ChatRequest
 from alcove.protocol.completions import CompletionRequest
 from alcove.protocol.fields import ACCEPTED, ALIASES, ENGINE_OPTIONS, REFUSED
 from alcove.protocol.generation import GenerationRequest
-from alcove.protocol.request import chat_jobs, completion_jobs, parse
+from alcove.protocol.jobs import chat_jobs, completion_jobs
+from alcove.protocol.request import parse, parse_plain
+from alcove.protocol.tokens import DetokenizeRequest, ScoreRequest, TokenizeText
 from alcove.runs import Options
 
 json_values = st.recursive(
@@ -75,6 +78,13 @@ def test_the_four_forms_of_a_prompt() -> None:
 )
 def test_when_an_answer_is_sampled(fields: dict[str, Any], temperature: float | None) -> None:
     assert options(**fields).temperature == temperature
+
+
+def test_prompts_share_what_is_asked_of_them_all() -> None:
+    """2,048 prompts with 65,536 ids each would be a gigabyte."""
+    first, second = jobs(prompt=["a", "b"], stop_token_ids=[1, 2], bad_words=["x"], stop=["y"])
+    assert first.options is second.options
+    assert first.bad_words is second.bad_words
 
 
 def test_names_of_the_limit() -> None:
@@ -167,7 +177,7 @@ def test_other_names() -> None:
     assert (job.options.min_new_tokens, job.outputs) == (3, 2)
     with pytest.raises(InvalidRequest, match="another name of 'n'") as caught:
         jobs(n=1, num_return_sequences=2)
-    assert caught.value.param == "num_return_sequences"
+    assert (caught.value.param, caught.value.code) == ("num_return_sequences", "invalid_value")
     with pytest.raises(InvalidRequest) as wrong:
         jobs(num_return_sequences=0)
     assert wrong.value.param == "num_return_sequences"
@@ -297,6 +307,36 @@ def test_the_tables_do_not_overlap() -> None:
 def test_an_unknown_field_is_told_its_neighbour() -> None:
     with pytest.raises(InvalidRequest, match=r"'temprature'.*'temperature'"):
         jobs(temprature=1)
+
+
+@pytest.mark.parametrize(
+    ("wire_type", "fields", "name", "hint"),
+    [
+        (TokenizeText, {"prompt": "x", "retrun_token_strs": True}, "retrun_token_strs", "'return_token_strs'"),
+        (ScoreRequest, {"text_1": "x", "text_2": "y", "text2": 1, "text3": 1}, "text2", "'text_2'"),
+        (DetokenizeRequest, {"tokens": [1], "n" * 2_000_000: 1}, "n" * 100, "Unknown field"),
+    ],
+)
+def test_an_unknown_field_of_other_endpoints(
+    wire_type: type[BaseModel], fields: dict[str, Any], name: str, hint: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=hint) as caught:
+        parse_plain(fields, wire_type)
+    assert (caught.value.param, caught.value.code) == (name, "unknown_parameter")
+    assert parse_plain(
+        {key: fields[key] for key in fields if key in wire_type.model_fields} | {"user": "me"}, wire_type
+    )
+
+
+@pytest.mark.parametrize(
+    ("wire_type", "fields"),
+    [(DetokenizeRequest, {"tokens": [1, "", ""]}), (CompletionRequest, {"prompt": "x", "stop_token_ids": [1, "", ""]})],
+)
+def test_one_wrong_id_is_enough(wire_type: type[BaseModel], fields: dict[str, Any]) -> None:
+    """A list of what is wrong with each of 500,000 would be 400 MB."""
+    with pytest.raises(ValidationError) as caught:
+        wire_type.model_validate(fields)
+    assert [fault["loc"][1] for fault in caught.value.errors()] == [1]
 
 
 @pytest.mark.parametrize("wire_type", [CompletionRequest, ChatRequest])

@@ -7,13 +7,15 @@ from starlette.responses import Response
 
 from alcove.protocol.chat import ChatRequest
 from alcove.protocol.completions import CompletionRequest
+from alcove.protocol.jobs import chat_jobs, completion_jobs
 from alcove.protocol.render import ChatRenderer, CompletionRenderer
-from alcove.protocol.request import chat_jobs, completion_jobs, parse
+from alcove.protocol.request import parse
 from alcove.server.body import parsed
 from alcove.server.respond import Answer
+from alcove.server.routes.direct import Direct
 from alcove.server.state import Served, State
 
-router = APIRouter()
+router = APIRouter(route_class=Direct)
 
 
 @router.post("/v1/completions")

@@ -7,14 +7,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from alcove.jobs import Job
-from alcove.protocol.request import chat_of, parse_plain, read_object
+from alcove.protocol.jobs import chat_of
+from alcove.protocol.request import parse_plain, read_object
 from alcove.protocol.scoring import ScoreRenderer, score_jobs
 from alcove.protocol.tokens import Detokenized, DetokenizeRequest, ScoreRequest, TokenizeChat, TokenizeText, Tokens
 from alcove.server.body import parsed
 from alcove.server.respond import Answer
+from alcove.server.routes.direct import Direct
 from alcove.server.state import Served
 
-router = APIRouter()
+router = APIRouter(route_class=Direct)
 
 
 @router.post("/v1/tokenize")

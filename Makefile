@@ -7,14 +7,15 @@ CONTAINERS ?= docker
 BUILD_IMAGE ?= $(CONTAINERS) build
 IMAGE ?= alcove
 MODEL_IMAGE ?= ct2-model
-MODEL_DIR ?= $(firstword $(wildcard artifacts/$(MODEL_NAME) $(STORE)/models/$(MODEL_NAME)))
+PULLED = $(STORE)/models/$(MODEL_NAME)
+MODEL_DIR ?= $(firstword $(wildcard artifacts/$(MODEL_NAME) $(PULLED)+ctranslate2 $(PULLED)))
 STORE = $(or $(ALCOVE_HOME),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/alcove)
 PORT ?= 8000
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/alcove/__init__.py)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-dev test fuzz check format bench soak builtin build inject run-docker image-test package lock clean
+.PHONY: help setup run run-dev test fuzz check format bench soak builtin build inject run-docker image-test package lock audit clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,13 +46,13 @@ run-dev: .venv/base  ## The same, restarted when the source changes
 test: .venv/dev  ## Run all tests
 	@$(BIN)/python -m pytest
 
-fuzz: .venv/dev  ## Feed request parsing and template vetting what atheris makes up, each for FUZZ_S seconds (180)
+fuzz: .venv/dev  ## Feed parsing, vetting, configuration and stop strings what atheris makes up, FUZZ_S seconds (180) each
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
-	@mkdir -p .cache/fuzz/request_bodies .cache/fuzz/chat_templates
-	@$(BIN)/python -m tests.fuzz.request_bodies -max_total_time=$(or $(FUZZ_S),180) -max_len=4096 \
-	  -dict=tests/fuzz/request_bodies.dict .cache/fuzz/request_bodies tests/fuzz/seeds
-	@$(BIN)/python -m tests.fuzz.chat_templates -max_total_time=$(or $(FUZZ_S),180) -max_len=1000 -timeout=10 \
-	  -dict=tests/fuzz/chat_templates.dict .cache/fuzz/chat_templates tests/fuzz/template_seeds
+	@for target in request_bodies chat_templates configurations answer_texts; do \
+	  mkdir -p .cache/fuzz/$$target && \
+	  $(BIN)/python -m tests.fuzz.$$target -max_total_time=$(or $(FUZZ_S),180) -max_len=1000 -timeout=10 \
+	    -artifact_prefix=.cache/fuzz/ -dict=tests/fuzz/$$target.dict .cache/fuzz/$$target tests/fuzz/seeds/$$target \
+	  || exit 1; done
 
 check: .venv/dev  ## Lint, format, types, import rules
 	@$(BIN)/ruff check .
@@ -103,6 +104,12 @@ lock: .venv/dev  ## Write the image's locks, deploy/*.lock
 	  | $(BIN)/uv pip compile --quiet $(LOCKED) --output-file deploy/build.lock -
 LOCKED = --universal --python-version 3.11 --generate-hashes --constraint constraints.txt \
   --custom-compile-command "make lock"
+
+# in an environment of its own, for what it needs is no part of ours; without --strict what it cannot look up would pass
+audit: .venv/dev  ## Ask for known holes in all versions that are locked; needs the network
+	@$(AUDIT) --require-hashes --requirement deploy/requirements.lock
+	@$(AUDIT) --no-deps --requirement constraints.txt
+AUDIT = $(BIN)/uvx pip-audit==2.10.1 --strict --disable-pip
 
 clean:  ## Remove what was made
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache

@@ -30,9 +30,23 @@ Editors complete and check the file by its JSON schema: write it beside the file
 `alcove schema > alcove.schema.json`, and begin the file with the line `#:schema ./alcove.schema.json`. Taplo and Even
 Better TOML understand it; the schema is made from the same source as this page.
 
-In the environment a setting is `ALCOVE_` and its name in capitals: `ALCOVE_PORT=9000`, `ALCOVE_DEVICE=cuda`; a model's
-setting then holds for every model served. Keys come from `ALCOVE_API_KEYS` (separated by commas) or `auth.keys_file`.
-`ALCOVE_HOME` is where pulled models are kept (`$XDG_DATA_HOME/alcove`, else `~/.local/share/alcove`).
+In the environment a setting is `ALCOVE_` and its name in capitals: `ALCOVE_PORT=9000`, `ALCOVE_DEVICE=cuda`. Lists are
+separated by commas, and an empty variable counts as none. A model's setting then holds for every model served; `name`,
+`source`, `revision`, `aliases`, `default`, `prompt`, `generation` and `engine_options` are each model's own and have no
+variable. Flags are those that `alcove serve --help` lists.
+
+| Variable that is no setting | What it says |
+|---|---|
+| `ALCOVE_API_KEYS`, `ALCOVE_ADMIN_KEYS` | the keys, separated by commas ([access.md](access.md#keys)) |
+| `ALCOVE_CONFIG` | WHAT, where the command line does not say it |
+| `ALCOVE_HOME` | where pulled models are kept (`$XDG_DATA_HOME/alcove`, else `~/.local/share/alcove`) |
+| `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT` | whether a Hub is asked, as who, and which ([models.md](models.md)) |
+| `OTEL_...` | OpenTelemetry's own ([observability.md](observability.md#traces)) |
+| `LLM_ARTIFACT_DIR`, `LOGGING_LEVEL` | those of ctranslate2-fastapi: its folder, and the level of the log |
+
+In `alcove.toml` the paths of files of keys and chat templates are relative to the file, and so is a `source` that
+begins with `.` or `~` or is the name of a folder there; any other `source` is the name of a pulled model. What a flag
+or variable names is relative to the working directory.
 """
 
 TABLES: list[tuple[str, type[BaseModel]]] = [

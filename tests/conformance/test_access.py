@@ -200,3 +200,5 @@ class TestBrowsers:
                     allowed = headers.get("access-control-allow-origin")
                     assert allowed == (origin if status == 200 else None)
                     assert "access-control-allow-credentials" not in headers
+                exposed = answer.headers.get("access-control-expose-headers", "")
+                assert ("x-request-id" in exposed) == (status == 200), "a page needs it to report a fault"

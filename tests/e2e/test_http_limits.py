@@ -1,7 +1,9 @@
 """Floods, malformed requests and old clients against the real server: refused in OpenAI's words, at no cost."""
 
 import json
+import select
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import httpx
 import psutil
 import pytest
 
+from tests import every_error
 from tests.raw import exchange
 from tests.serving import Server, running
 
 ECHO = '[[model]]\nname = "echo"\nsource = "builtin:echo"\nengine = "echo"\n'
 MEGABYTE = 1_000_000
 FLOOD = 100 * MEGABYTE
+BODY_LIMIT = 2 * 1024 * 1024
 HEAD = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 FLOODS = {
@@ -51,9 +55,11 @@ def flood(port: int, begin: bytes, piece: bytes) -> tuple[int, bytes]:
             pass  # it has been cut
         connection.settimeout(1)
         try:
-            return sent, connection.recv(65536)
+            answer = connection.recv(65536)
         except OSError:
             return sent, b""
+    every_error.see_raw(answer)
+    return sent, answer
 
 
 def port_of(server: Server) -> int:
@@ -70,6 +76,29 @@ def test_a_flood_is_cut_and_leaves_no_memory(server: Server, kind: str) -> None:
     assert not answer or answer.startswith(b"HTTP/1.1 431 ")
     assert process.memory_info().rss - before < 5 * MEGABYTE
     assert server.get("/health").status_code == 200
+
+
+def test_a_body_in_chunks_without_end_is_refused_at_its_limit(server: Server) -> None:
+    """413 as soon as it has come to more than `max_body_bytes`, while the client goes on sending."""
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    piece = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+    begun, sent = time.monotonic(), 0
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) as connection:
+        connection.sendall(CHUNKED)
+        while not select.select([connection], [], [], 0)[0]:
+            assert sent < FLOOD, "it takes all"
+            connection.sendall(piece)
+            sent += len(piece)
+        answer = connection.recv(65_536)
+        while not answer.endswith(b"}}") and (more := connection.recv(65_536)):  # the head may come before the body
+            answer += more
+        grown = process.memory_info().rss - before
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "content_too_large"
+    assert BODY_LIMIT < sent < BODY_LIMIT + 16 * MEGABYTE, "what is more than the limit was on its way"
+    assert time.monotonic() - begun < 5
+    assert grown < 2 * BODY_LIMIT
 
 
 def test_pipelined_requests_that_nobody_reads_leave_no_memory(server: Server) -> None:

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import every_error
 from tests.serving import Server, running
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +117,52 @@ def test_what_has_no_key_is_refused_with_an_id_and_a_line(server: Server) -> Non
     answer = post(server, {"prompt": "x"}, authorization="Bearer wrong", x_request_id="mine-1")
     assert answer.headers["x-request-id"] == "mine-1"
     assert told(server, answer)["error_code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        ("!", 400, "malformed_request"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400, "malformed_request"),
+        (f"GET /{'x' * 40_000} HTTP/1.1\r\n", 431, "headers_too_large"),
+    ],
+)
+def test_what_is_no_request_has_a_line_and_is_counted(server: Server, sent: str, status: int, code: str) -> None:
+    before = exposed(server)
+    answer = raw(server, sent + CANARY)
+    assert f"HTTP/1.1 {status} " in answer
+    name = re.search(r"x-request-id: (\S+)", answer)
+    assert name is not None
+    line = line_of(server, lambda event: event["request_id"] == name[1])
+    del line["time"]
+    assert line == {
+        "level": "info",
+        "logger": "alcove.requests",
+        "message": "request",
+        "request_id": name[1],
+        "status": status,
+        "outcome": "refused",
+        "error_code": code,
+    }
+    after = exposed(server)
+    for key in (
+        ("alcove:connections_refused_total", frozenset({"code": code}.items())),
+        ("alcove:http_responses_total", frozenset({"status": "4xx", "code": code}.items())),
+    ):
+        assert after[key] - before.get(key, 0) == 1
+
+
+def raw(server: Server, text: str) -> str:
+    """What comes back for this, until the server closes the connection."""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        answer = b""
+        with suppress(ConnectionResetError):
+            while data := connection.recv(65536):
+                answer += data
+    every_error.see_raw(answer)
+    return answer.decode()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -233,7 +281,7 @@ def test_no_secret_is_logged_and_a_line_is_an_event(server: Server) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(f"GET /{CANARY} HTTP/9.9\r\n{CANARY}\r\n\r\n".encode())
-        connection.recv(1000)
+        every_error.see_raw(connection.recv(1000))
     last = post(server, {"prompt": "x"}, x_request_id="the-last")
     told(server, last)
     log = server.log.read_text()

@@ -64,6 +64,8 @@ def _build(settings: Settings, load_again: Callable[[], Loaded] | None) -> FastA
         version=__version__,
         lifespan=lifespan,
         openapi_url="/openapi.json" if documented else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `traces.py` has the spans
     )
@@ -84,7 +86,11 @@ def _build(settings: Settings, load_again: Callable[[], Loaded] | None) -> FastA
     )
     if settings.server.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.server.cors_origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", "x-should-retry"],
         )
     app.add_middleware(Browsers, hosts=settings.server.allowed_hosts, origins=settings.server.cors_origins)
     app.add_middleware(Observe, metrics=state.metrics, log=log, traces=traces)

@@ -1,6 +1,7 @@
 """The codes of errors that metrics count by: a code that is not here is counted as `other`. Used by `observe.py`."""
 
 from alcove.server.errors import MEANINGS
+from alcove.server.http_refusals import REFUSALS
 
 _OF_REQUESTS = (
     "context_length_exceeded",
@@ -14,7 +15,11 @@ _OF_REQUESTS = (
 _OF_ROUTING = ("unknown_url", "method_not_allowed")
 
 CODES = frozenset(
-    {*_OF_REQUESTS, *_OF_ROUTING, "internal_error", *(m.code for m in MEANINGS.values() if m.code is not None)}
+    {
+        *(*_OF_REQUESTS, *_OF_ROUTING, "internal_error"),
+        *(meaning.code for meaning in MEANINGS.values() if meaning.code is not None),
+        *(refusal.code for refusal in REFUSALS),
+    }
 )
 """All codes that an answer may name."""
 

@@ -147,10 +147,9 @@ def log(error: BaseException) -> None:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application an OpenAI error, those of the routing included."""
+    """Make the errors that are raised on purpose OpenAI errors, those of the routing included."""
     app.add_exception_handler(HTTPException, _from_routing)
-    app.add_exception_handler(AlcoveError, _from_error)
-    app.add_exception_handler(Exception, _from_error)
+    app.add_exception_handler(AlcoveError, _from_error)  # of others `observe.py` learns first
 
 
 async def _from_error(request: Request, error: BaseException) -> Response:

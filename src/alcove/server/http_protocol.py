@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from alcove.server import http_refusals
 from alcove.server.http_1_0 import until_closed
 from alcove.server.http_deadlines import Clock, Deadlines
-from alcove.server.http_refusals import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, Refusal
+from alcove.server.http_refusals import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, REFUSED, Refusal
+from alcove.server.request_id import request_id
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -155,10 +156,17 @@ class BoundedHttp(HttpToolsProtocol):
         self.logger.debug("Refused a request: %s", refusal.message)
         self._refusal = refusal
         newest = self.cycle
+        name = request_id(self.headers if self._in_body else ())
         unanswered = newest is not None and not newest.response_complete
-        if unanswered and not newest.more_body:
+        behind = unanswered and not newest.more_body
+        answered = not behind and (
+            not self._in_body or (unanswered and not newest.response_started and not self.pipeline)
+        )
+        if answered:
+            self.transport.write(refusal.answer(name))
+        if behind:
             newest.keep_alive = False
-            return
-        if not self._in_body or (unanswered and not newest.response_started and not self.pipeline):
-            self.transport.write(refusal.answer())
-        self.transport.close()
+        else:
+            self.transport.close()
+        if (tell := self.app_state.get(REFUSED)) is not None:
+            tell(refusal, name, answered)

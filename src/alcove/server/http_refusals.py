@@ -3,7 +3,6 @@
 Made and sent by `http_protocol.py`; what the application refuses is in `errors.py`.
 """
 
-import uuid
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -18,6 +17,10 @@ MAX_PIPELINED = 16
 """Requests that wait on a connection for the answer to the one before."""
 
 
+REFUSED = "refused"
+"""Under this name of the lifespan's state is whoever wants to be told of refusals: `observe.py`."""
+
+
 class Refusal(NamedTuple):
     """Why a connection is closed."""
 
@@ -28,12 +31,12 @@ class Refusal(NamedTuple):
     header: str = ""
     """One more header of the answer, with the end of its line."""
 
-    def answer(self) -> bytes:
+    def answer(self, request_id: str) -> bytes:
         """A whole HTTP answer with OpenAI's error object."""
         body = msgspec.json.encode(ErrorBody(ErrorObject(self.message, self.type, None, self.code)))
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: req_{uuid.uuid4().hex}\r\n{self.header}"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n{self.header}"
             f"connection: close\r\n\r\n"
         )
         return head.encode() + body
@@ -62,3 +65,5 @@ FULL = Refusal(
     "service_unavailable_error",
     "retry-after: 1\r\n",
 )
+REFUSALS = (MALFORMED, HOSTS, CODINGS, PIPELINED, TOO_LARGE, LATE_HEAD, LATE_BODY, FULL)
+"""All there are."""

@@ -1,6 +1,7 @@
 """The outermost layer of the application: names each answer, and tells log, metrics and traces when it has ended.
 
-What is known of a request in between is gathered in its `Record`, which whoever works for it finds as `current`.
+What is known of a request in between is gathered in its `Record`, which whoever works for it finds as `current`. What
+`http_protocol.py` refuses does not come to here, and is told all the same.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from alcove.metrics import Metrics
 from alcove.metrics.record import Record, current
 from alcove.server import errors
 from alcove.server.error_codes import counted
+from alcove.server.http_refusals import REFUSED, Refusal
 from alcove.server.request_id import request_id
 from alcove.server.request_log import RequestLog
 from alcove.server.traces import Traces
@@ -29,6 +31,8 @@ class Observe:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; what nobody has caught is answered here, for only here does the answer have an id."""
+        if scope["type"] == "lifespan":
+            scope.get("state", {})[REFUSED] = self._refused
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,6 +59,14 @@ class Observe:
             await errors.response(error)(scope, receive, send_named)
         finally:
             self._ended(record, scope)
+
+    def _refused(self, refusal: Refusal, request_id: str, answered: bool) -> None:
+        record = Record(id=request_id, code=refusal.code, failed=True)
+        if answered:
+            record.status = refusal.status
+            self._metrics.response(refusal.status, refusal.code)
+        self._metrics.connection_refused(refusal.code)
+        self._log.write(record)
 
     def _ended(self, record: Record, scope: Scope) -> None:
         record.ended = time.perf_counter()

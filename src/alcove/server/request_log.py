@@ -30,7 +30,7 @@ class Line:
         known = {
             "message": "request",
             "request_id": record.id,
-            "method": record.method,
+            "method": record.method or None,
             "endpoint": record.endpoint,
             "caller": record.caller,
             "status": record.status,
@@ -51,23 +51,27 @@ class Line:
         """In one line for a person."""
         record = self._record
         why = record.code or record.finish
-        parts = [f"{record.method} {record.endpoint or '(no such path)'} {record.status or '-'} {outcome(record)}"]
+        what = f"{record.method} {record.endpoint or '(no such path)'}" if record.method else "(no request)"
+        parts = [f"{what} {record.status or '-'} {outcome(record)}"]
         parts += [f"({why})"] if why else []
         if record.model is not None:
             parts.append(f"{record.model}: {record.prompt_tokens} + {record.completion_tokens} tokens,")
         if (first := _seconds(record, record.first_at)) is not None:
             parts.append(f"first after {first:.3f} s,")
-        parts.append(f"{_seconds(record, record.ended):.3f} s [{record.id}]")
+        if (took := _seconds(record, record.ended)) is not None:
+            parts.append(f"{took:.3f} s")
+        parts.append(f"[{record.id}]")
         return " ".join(parts)
 
 
 def outcome(record: Record) -> str:
     """How the request has ended: `finished`, `client_left`, `refused` or `failed`."""
-    if record.left or record.status is None or record.status == 499:
+    if record.left or record.status == 499 or (record.status is None and not record.failed):
         return "client_left"
     if record.failed:
-        # 503 says that nothing was begun; a status below 400, that it was told in the course of a stream
-        return "refused" if 400 <= record.status < 500 or record.status == 503 else "failed"
+        # without a status, the HTTP protocol has closed the connection; 503 says that nothing was begun; a status below
+        # 400, that it was told in the course of a stream
+        return "refused" if record.status is None or 400 <= record.status < 500 or record.status == 503 else "failed"
     return "finished"
 
 

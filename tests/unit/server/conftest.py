@@ -12,6 +12,7 @@ import uvloop
 
 from alcove.cli.listen import bind
 from alcove.server.http_protocol import BoundedHttp
+from alcove.server.http_refusals import REFUSED, Refusal
 
 
 async def parrot(scope: Any, receive: Any, send: Any) -> None:
@@ -36,10 +37,25 @@ async def parrot(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def refusals() -> list[tuple[Refusal, str, bool]]:
+    """What the protocol behind `port` has told of its refusals, in a module."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def port(refusals: list[tuple[Refusal, str, bool]]) -> Iterator[int]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await parrot(scope, receive, send)
+            return
+        scope["state"][REFUSED] = lambda *told: refusals.append(told)
+        for stage in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{stage}.complete"})
+
     sockets = bind("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(parrot, http=BoundedHttp, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        uvicorn.Config(app, http=BoundedHttp, lifespan="on", log_config=None, timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets)))
     thread.start()

@@ -101,7 +101,15 @@ async def test_only_the_very_path_is_public(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("client", "expected"),
-    [(("127.0.0.1", 1), 200), (("::1", 1), 200), (("192.0.2.1", 1), 401), (("/run/socket", 0), 401), (None, 401)],
+    [
+        (("127.0.0.1", 1), 200),
+        (("::1", 1), 200),
+        (("::ffff:127.0.0.1", 1), 200),
+        (("192.0.2.1", 1), 401),
+        (("::ffff:192.0.2.1", 1), 401),
+        (("/run/socket", 0), 401),
+        (None, 401),
+    ],
 )
 async def test_without_keys_and_address_only_this_machine(client: Any, expected: int) -> None:
     assert await status(AuthSettings(loopback_only=True), "/v1/models", client=client) == expected

@@ -86,7 +86,7 @@ class Caller(RuleBasedStateMachine):
 
 
 TestCaller = Caller.TestCase
-TestCaller.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestCaller.settings = settings(stateful_step_count=60)  # how many sequences is a matter of the profile
 
 
 def test_one_caller_is_nothing_to_another() -> None:

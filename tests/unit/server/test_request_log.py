@@ -25,6 +25,7 @@ def record(**known: object) -> Record:
         ({"failed": True}, "failed"),
         ({"left": True}, "client_left"),
         ({"status": None}, "client_left"),
+        ({"status": None, "failed": True}, "refused"),
         ({"status": 499, "failed": True}, "client_left"),
     ],
 )
@@ -40,3 +41,6 @@ def test_the_line_for_people() -> None:
     )
     refused = record(endpoint=None, status=404, failed=True, code="unknown_url")
     assert str(Line(refused)) == "POST (no such path) 404 refused (unknown_url) 0.500 s [r1]"
+    no_request = record(method="", endpoint=None, status=400, failed=True, code="malformed_request", ended=None)
+    assert str(Line(no_request)) == "(no request) 400 refused (malformed_request) [r1]"
+    assert not Line(no_request).fields().keys() & {"method", "endpoint", "duration_s"}

@@ -39,6 +39,7 @@ async def test_what_fails_behind_the_first_silence_is_an_event(monkeypatch: pyte
     async with started(app):
         status, _, body = await ask(app, "/v1/completions", ASKED)
         assert status == 200
-        assert json.loads(body.removeprefix(b"data: "))["error"]["code"] == "timeout"
+        events = [event for event in body.split(b"\n\n") if event and event != b": ping"]
+        assert [json.loads(event.removeprefix(b"data: "))["error"]["code"] for event in events] == ["timeout"]
         status, _, body = await ask(app, "/v1/completions", {**ASKED, "stream": False})
         assert (status, json.loads(body)["error"]["code"]) == (504, "timeout")

@@ -62,8 +62,8 @@ class FastTokenizer:
 
     def encode(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Ids of a text, with the tokens around it that the tokenizer's own post-processor adds."""
-        # As a batch of one, which is quicker, for it has no offsets, and during which other Python threads run: a single
-        # text of 2 MB would hold all of them up for a second.
+        # As a batch of one, which is quicker, for it has no offsets, and lets other Python threads run meanwhile: a
+        # single text of 2 MB would hold all of them up for a second.
         (encoding,) = self._tokenizer.encode_batch_fast([unicode_text(text)], add_special_tokens=special)
         return tuple(encoding.ids)
 

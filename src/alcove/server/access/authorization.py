@@ -80,6 +80,9 @@ def _unknown(sent: list[bytes]) -> errors.InvalidKey:
 def _from_this_machine(scope: Scope) -> bool:
     client = scope.get("client")
     try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+        address = None if client is None else ipaddress.ip_address(client[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped  # as a socket of both families tells it
+        return address is not None and address.is_loopback
     except ValueError:  # a Unix socket has a path for an address: only this machine can reach it, but say so by choice
         return False

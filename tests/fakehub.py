@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from tests import every_error
+
 LARGE = (".safetensors", ".bin", ".model", ".gguf")
 """Ends of the names of files in large storage, whose sha256 the Hub tells; of others it tells git's hash."""
 
@@ -66,6 +68,7 @@ class FakeHub:
         return [start for sent, start in self.downloads if sent == name]
 
     def __enter__(self) -> Self:
+        every_error.foreign.add(self._server.server_port)
         self._thread.start()
         return self
 
@@ -76,6 +79,7 @@ class FakeHub:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        every_error.foreign.discard(self._server.server_port)
 
 
 def contents(folder: Path, *without: str) -> dict[str, bytes]:

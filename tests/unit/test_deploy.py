@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from alcove.config.load import load
 from alcove.config.settings import ServerSettings
 from alcove.errors import ConfigurationError
+from alcove.store.places import Reference, conversion, published
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -206,6 +207,17 @@ class TestRun:
 
     def test_base_image_without_an_injected_one(self, run: Callable[..., tuple[list[str], str]]) -> None:
         assert run(injected=False)[0][-1] == "alcove"
+
+
+def test_inject_takes_the_conversion_of_a_pulled_model(tmp_path: Path) -> None:
+    """The image has CTranslate2 only, so of what a pull has left its conversion goes before the original."""
+    pulled = Reference.parse("org/one")
+    for folder in (published(pulled, tmp_path), conversion(pulled, tmp_path)):
+        folder.mkdir(parents=True)
+        command = ["make", "-C", str(ROOT), "inject", "MODEL_NAME=org/one", "CONTAINERS=echo"]
+        environment = {"PATH": os.environ["PATH"], "ALCOVE_HOME": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert f"MODEL_NAME=org/one {folder}\n" in done.stdout
 
 
 @pytest.mark.parametrize(

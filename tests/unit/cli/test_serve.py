@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests import every_error
 
 ECHO = '[[model]]\nname = "echo"\nsource = "builtin:echo"\nengine = "echo"\n'
 
@@ -47,9 +49,8 @@ def said(lines: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def models(url: str, headers: Mapping[str, str] | None = None) -> list[str]:
-    request = urllib.request.Request(f"{url}/v1/models", headers=dict(headers or {}))
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return [model["id"] for model in json.load(answer)["data"]]
+    answer = httpx.get(f"{url}/v1/models", headers=headers, timeout=10).raise_for_status()
+    return [model["id"] for model in answer.json()["data"]]
 
 
 def ended(process: subprocess.Popen[str], within: float) -> tuple[int, str]:
@@ -102,10 +103,13 @@ def test_a_second_signal_stops_at_once(folder: Path) -> None:
 def test_a_stop_waits_no_longer_than_it_was_told_to(folder: Path) -> None:
     with (
         server(folder, "alcove", "serve", "--port", "0", ALCOVE_DRAIN_TIMEOUT_S="1") as (process, url, _),
-        half_a_request(url),
+        half_a_request(url) as client,
     ):
         process.send_signal(signal.SIGTERM)
         code, log = ended(process, 5)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        every_error.see_raw(answer)
+        assert b'"code":"shutting_down"' in answer
         assert code == 0
         assert "Traceback" not in log
 
@@ -122,7 +126,7 @@ def test_debug_log_and_keys(folder: Path) -> None:
     keys = {"LOGGING_LEVEL": "DEBUG", "ALCOVE_API_KEYS": "sk-1"}
     with server(folder, "alcove", "serve", "--port", "0", **keys) as (process, url, _):
         assert models(url, {"Authorization": "Bearer sk-1"}) == ["echo"]
-        with pytest.raises(urllib.error.HTTPError, match="401"):
+        with pytest.raises(httpx.HTTPStatusError, match="401"):
             models(url)
         process.send_signal(signal.SIGTERM)
         code, log = ended(process, 10)

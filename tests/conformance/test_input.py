@@ -162,6 +162,52 @@ def test_limits_hold_to_the_last(server: Server, fields: dict[str, Any], fine: b
         assert error_of(response, 400)["code"] == "context_length_exceeded"
 
 
+BOUNDS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("completions", "n", {"n": 128}, {"n": 129}),
+    ("completions", "best_of", {"best_of": 20}, {"best_of": 21}),
+    ("completions", "stop", {"stop": ["a"] * 4}, {"stop": ["a"] * 5}),
+    ("completions", "logprobs", {"logprobs": 20}, {"logprobs": 21}),
+    ("completions", "prompt_logprobs", {"prompt_logprobs": 20}, {"prompt_logprobs": 21}),
+    ("completions", "prompt", {"prompt": ["x"] * 2048}, {"prompt": ["x"] * 2049}),
+    ("chat", "top_logprobs", {"logprobs": True, "top_logprobs": 20}, {"logprobs": True, "top_logprobs": 21}),
+    ("chat", "n", {"n": 128}, {"n": 129}),
+]
+"""What is still fine, and one more; the echo engine's vocabulary is too small for 1,024 biases."""
+
+
+@pytest.mark.parametrize(("endpoint", "name", "last", "more"), BOUNDS)
+def test_one_more_than_the_limit_is_refused_at_once(
+    server: Server, endpoint: str, name: str, last: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """The fastest of three counts: the machine may be doing something else."""
+    simplest = json.loads(b"{%s}" % PROMPTS[endpoint].encode()) | {"max_tokens": 1}
+    assert post(server, endpoint, json.dumps(simplest | last).encode()).status_code == 200
+    _refused_at_once(server, endpoint, name, simplest | more)
+
+
+def test_one_bias_more_than_the_limit_is_refused_at_once(server: Server) -> None:
+    """That many are fine but for their ids, which this model does not have."""
+    biases = [{"prompt": "x", "logit_bias": {str(i): 1 for i in range(count)}} for count in (1024, 1025)]
+    error = error_of(post(server, "completions", json.dumps(biases[0]).encode()), 400)
+    assert "token id 257" in error["message"]
+    error = _refused_at_once(server, "completions", "logit_bias", biases[1])
+    assert "1024" in error["message"]
+
+
+def _refused_at_once(server: Server, endpoint: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    before, took = calls(server), []
+    for _ in range(3):
+        begun = time.monotonic()
+        response = post(server, endpoint, json.dumps(fields).encode())
+        took.append(time.monotonic() - begun)
+    error = error_of(response, 400)
+    assert error["param"] == name
+    assert calls(server) == before, "it has reached the engine"
+    print(f"{name}: refused after {min(took) * 1000:.1f} ms")
+    assert min(took) < 0.2
+    return error
+
+
 def test_the_size_of_a_body(server: Server) -> None:
     """The limit itself is fine, one more is not, declared or in chunks."""
     limit = 2 * 1024 * 1024

@@ -18,6 +18,8 @@ RUNS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 FINISHED_REASONS = ("stop", "length", "abort", "error")
 """Why requests end, in vLLM's words."""
+LOAD_OUTCOMES = ("loaded", "failed")
+"""What becomes of a model that is read from disk."""
 MODEL_STATES = ("absent", "loading", "ready", "unloading", "failed")
 """What may be said of a model with `Metrics.model_state`."""
 
@@ -76,6 +78,13 @@ DEFINITIONS: dict[str, Definition] = {
             "gauge",
             "1 for the state that the model is in: absent, loading, ready, unloading, failed.",
             ("model_name", "state"),
+        ),
+        Definition(
+            "alcove:model_loads",
+            "counter",
+            "Times that the model was read from disk, by outcome: loaded, failed. After a failed reload the old one "
+            "answers on.",
+            ("model_name", "outcome"),
         ),
         Definition(
             "alcove:model_memory_bytes", "gauge", "Memory that the model takes, as measured when it was loaded."

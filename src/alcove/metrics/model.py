@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
-from alcove.metrics.definitions import FINISHED_REASONS, MODEL_STATES
+from alcove.metrics.definitions import FINISHED_REASONS, LOAD_OUTCOMES, MODEL_STATES
 from alcove.metrics.record import Record
 from alcove.metrics.series import Series
 
@@ -42,6 +42,7 @@ class ModelCounts:
         self._prompts = series.histogram("alcove:request_prompt_tokens", name)
         self._completions = series.histogram("alcove:request_generation_tokens", name)
         self._states = {state: series.number("alcove:model_state", name, state) for state in MODEL_STATES}
+        self._loads = {outcome: series.number("alcove:model_loads", name, outcome) for outcome in LOAD_OUTCOMES}
         self._memory = series.number("alcove:model_memory_bytes", name)
 
     @property
@@ -115,6 +116,10 @@ class ModelCounts:
         for known, number in self._states.items():
             number.value = int(known == state)
         self._memory.value = memory_bytes
+
+    def load(self, outcome: str) -> None:
+        """The model was read from disk, with one of `LOAD_OUTCOMES`."""
+        self._loads[outcome].value += 1
 
     def look(self) -> None:
         """Ask how many requests wait; the others that are open are running."""

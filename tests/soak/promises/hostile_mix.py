@@ -11,6 +11,7 @@ from tests.soak import rows
 from tests.soak.client import Client
 from tests.soak.hostile import ALL, Hostile
 from tests.soak.load import ask, percentile, tagged
+from tests.soak.loop_lag import LoopLag
 from tests.soak.setting import Setting
 from tests.soak.tally import Tally
 from tests.soak.watched import Watched, echo, watching
@@ -21,7 +22,8 @@ HOW = (
     f"that send one of {len(ALL)} hostile requests after the other, 20 ms apart (JSON bombs of 2 MB, wrong types, "
     f"broken and smuggled HTTP, heads of a megabyte, foreign hosts, path tricks), and {HELD} connections with half a "
     "request and a byte a second. Servers' faults are answers of 500 and more (503 apart) and errors not in OpenAI's "
-    "shape."
+    "shape. The event loop's lag is what the server itself tells in `/metrics`, as a bound of its histogram: so much, "
+    "or less."
 )
 
 
@@ -36,7 +38,7 @@ async def _measure(setting: Setting, watched: Watched) -> list[Row]:
     chance, tally = random.Random(9), Tally()
     setting.say(f"P9: {STREAMS} streams, alone")
     alone = await _gaps(watched, alone_s, tally, chance)
-    before = watched.at_rest()
+    before, timely = watched.at_rest(), LoopLag.of(watched.server)
     setting.say(f"P9: {STREAMS} streams beside hostile clients")
     over = asyncio.Event()
     hostile = [Hostile(watched.port, seed) for seed in range(SENDERS)]
@@ -47,6 +49,7 @@ async def _measure(setting: Setting, watched: Watched) -> list[Row]:
             group.create_task(hostile[0].hold(over))
         gaps = await _gaps(watched, beside_s, tally, chance)
         over.set()
+    lag = LoopLag.of(watched.server).since(timely)
     after = watched.at_rest(before, within_s=15.0)
     judged = [one.judged() for one in hostile]
     statuses = sum((counts for counts, _ in judged), Counter[int]())
@@ -70,6 +73,8 @@ async def _measure(setting: Setting, watched: Watched) -> list[Row]:
             beside=(faults[0][:200] if faults else _told(statuses),),
         ),
         Row(what="hostile requests", value=statuses.total(), shown=f"{statuses.total():,}", bar=at_least(50)),
+        rows.time(setting, "lag of the event loop, p99", lag.below(0.99), 0.05, f"of {lag.seen:,} looks at it"),
+        rows.time(setting, "lag of the event loop, most", lag.below(1.0), 0.35),
         *rows.held(before, after),
         Row(
             what="memory grown",

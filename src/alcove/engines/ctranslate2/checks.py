@@ -28,8 +28,9 @@ _RANGES = {
 }
 _ABOVE = ("typical_p", "repetition_penalty")
 """Whose lower bound is not itself allowed."""
-LEAST_TEMPERATURE = 1e-4
+LEAST_DIVISOR = 1e-4
 """Divided by less than this, logits may leave the range of float32."""
+_DIVISORS = ("temperature", "repetition_penalty")
 
 
 def check_options(run: Run, kind: Kind, target: Table) -> None:
@@ -39,7 +40,7 @@ def check_options(run: Run, kind: Kind, target: Table) -> None:
     for name, (low, high) in _RANGES.items():
         value = DEFAULT_OPTIONS.given()[name] if getattr(options, name) is None else getattr(options, name)
         fits = low <= value <= high and math.isfinite(value) and not (name in _ABOVE and value == low)
-        if not fits or (name == "temperature" and 0 < value < LEAST_TEMPERATURE):
+        if not fits or (name in _DIVISORS and 0 < value < LEAST_DIVISOR):
             raise InvalidRequest(f"'{name}' is {value}, which is out of its range.", param=name, code="invalid_value")
     if not all(map(math.isfinite, (options.logit_bias or {}).values())):
         raise InvalidRequest("'logit_bias' must be of finite numbers.", param="logit_bias", code="invalid_value")

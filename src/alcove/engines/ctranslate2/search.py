@@ -17,6 +17,9 @@ from alcove.store.folder import Kind
 
 TOP_P_CLASSES_ON_CUDA = 8192
 """On CUDA top-p takes no more candidates (CTranslate2's `src/ops/topp_mask_gpu.cu`)."""
+LEAST_TOP_P = 1e-9
+"""Less than the most probable token has in any vocabulary, so that none but it is left. The library has float32, where
+still smaller numbers are zero, and refuses that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def make_search(run: Run, kind: Kind, target: Table, special: SpecialTokens, *, 
 def wanted_sampling(options: Options) -> Sampling | None:
     """How the run wants its tokens drawn; None: the most probable ones."""
     top_p = _or(options.top_p, 1.0)
-    if not options.temperature or options.top_k == 1 or top_p <= 0:
+    if not options.temperature or options.top_k == 1 or top_p < LEAST_TOP_P:
         return None
     return Sampling(
         temperature=options.temperature,

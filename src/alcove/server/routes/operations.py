@@ -15,7 +15,7 @@ router = APIRouter()
 async def ready(state: Served) -> Response:
     """200 when requests can be answered, 503 otherwise: nothing is loaded yet, or nothing could be."""
     if not state.models.ready:
-        raise ModelUnavailable("No model can answer; the server's log says why.")
+        raise ModelUnavailable("No model can answer, or one hangs; the server's log says which.")
     return Response(b'{"status":"ready"}', media_type="application/json")
 
 

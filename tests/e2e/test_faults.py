@@ -102,6 +102,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         model("slow", "delay_s = 0.02, workers = 2", isolation="process", max_queue=1),
         model("other"),
     ) as server:
+        ask(server, "nobody")  # the first error has OpenAI's schema read here, which takes seconds on a busy machine
         yield server
 
 
@@ -204,6 +205,13 @@ def test_a_hang_in_our_process_is_seen_and_goes_away(tmp_path: Path) -> None:
         assert "its engine goes on again" in server.log.read_text()
 
 
+def test_a_hang_that_passes_when_all_have_left_is_over(tmp_path: Path) -> None:
+    with serving(tmp_path, model("m", "delay_s = 2", stall_timeout_s=0.5, request_timeout_s=1)) as server:
+        assert code(ask(server, "m", "a")) == (504, "timeout")
+        assert "has made no step for 0.5 s" in server.log.read_text()
+        until(lambda: ready(server), 20)
+
+
 def test_readiness_tells_of_a_hang_and_the_process_ends_where_that_is_wanted(tmp_path: Path) -> None:
     hanging = model("m", 'fail_after = 3, fault = "hang"', stall_timeout_s=0.5, request_timeout_s=1.5)
     with serving(tmp_path, hanging) as server:
@@ -223,6 +231,28 @@ def test_readiness_tells_of_a_hang_and_the_process_ends_where_that_is_wanted(tmp
         answer = in_background(lambda: ask(server, "m", "too long"))
         assert server.process.wait(30) == 70
         assert answer().status_code in (503, 504)
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_one_worker_that_hangs_is_seen_though_the_other_goes_on(tmp_path: Path, isolation: str) -> None:
+    options = 'fail_after = 3, fault = "hang", workers = 2'
+    hanging = model("m", options, stall_timeout_s=0.5, request_timeout_s=2, isolation=isolation)
+    with serving(tmp_path, hanging) as server:
+        answer = in_background(lambda: ask(server, "m", "too long"))
+        begun = time.monotonic()
+        while "a batch of its engine has made no step for 0.5 s" not in server.log.read_text():
+            assert time.monotonic() - begun < 10
+            ask(server, "m", "a")
+            time.sleep(0.02)
+        if isolation == "none":
+            assert not ready(server)
+            assert code(answer()) == (504, "timeout")
+            assert code(ask(server, "m", "a")) == (200, None)
+            assert not ready(server), "its place is not free"
+            server.process.send_signal(signal.SIGKILL)
+        else:
+            assert answer().status_code == 500
+            until(lambda: code(ask(server, "m", "a")) == (200, None) and ready(server), 5)
 
 
 def test_a_child_that_hangs_is_replaced(tmp_path: Path) -> None:

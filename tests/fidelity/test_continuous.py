@@ -351,6 +351,32 @@ def test_a_failure_ends_every_run_and_the_next_request_begins_anew(
     assert "begins anew" in caplog.text
 
 
+def test_a_step_that_hangs_is_silence_even_when_nobody_waits_for_it(opened: Callable[..., Both]) -> None:
+    model = opened("llama", fresh=True)
+    run = model.run_for(PROMPTS[0], 8, GREEDY)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        hangs.set()
+        go_on.wait(SECONDS)
+
+    hook = model.continuous._model.register_forward_pre_hook(hang)
+    assert model.continuous.silent_s == 0
+    model.continuous.submit([run], Steps())
+    assert hangs.wait(SECONDS)
+    model.continuous.cancel(run.id)
+    time.sleep(0.1)
+    assert 0.1 <= model.continuous.silent_s < SECONDS
+    hook.remove()
+    go_on.set()
+    again = model.run_for(PROMPTS[1], 8, GREEDY)
+    assert_right(model, [again], go(model.continuous, [again]))
+    until = time.monotonic() + SECONDS
+    while model.continuous.silent_s:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_close_ends_all_once(opened: Callable[..., Both]) -> None:
     loops = lambda: sum(thread.name == "alcove-continuous" for thread in threading.enumerate())  # noqa: E731
     others = loops()

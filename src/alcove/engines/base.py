@@ -70,9 +70,14 @@ class Engine(Protocol):
         """Requests that have been submitted and of which a run has not begun."""
 
     @property
-    def full(self) -> bool:
-        """Whether `submit` would refuse any request now: asked before a request is prepared, so that refusing costs
-        little. It may be False where only `submit` knows."""
+    def room(self) -> int | None:
+        """How many more requests `submit` would take now: asked before a request is prepared, so that refusing costs
+        little. None where only `submit` knows."""
+
+    @property
+    def silent_s(self) -> float:
+        """Of all batches that run, the longest time in which one has made no step, in seconds; 0 when none runs, or
+        where their steps all come together."""
 
     def check(self, run: Run) -> None:
         """Refuse what the engine could not do with this run: an id that the model lacks, options that do not go

@@ -1,7 +1,5 @@
 """Which engine runs a folder, and how it is opened. Engines are imported only when a model needs them."""
 
-import gc
-import sys
 from contextlib import suppress
 from importlib import import_module
 
@@ -37,7 +35,6 @@ def open_engine(folder: ModelFolder, settings: ModelSettings, vocabulary: Vocabu
 def import_engine(folder: ModelFolder) -> None:
     """Import what runs the folder's model, and hold the interpreter for as long as that takes: torch's import stops
     everything else for seconds. A library that is missing is found out when the model is loaded."""
-    known = len(sys.modules)
     with suppress(ImportError):
         match folder.layout:
             case "ctranslate2":
@@ -47,9 +44,6 @@ def import_engine(folder: ModelFolder) -> None:
                 import_module("alcove.engines.transformers.loading").import_class(folder)
             case "echo":
                 pass
-    if len(sys.modules) > known:
-        # what has been imported stays: to look through it for garbage, time and again, stops all threads for 0.2 s
-        gc.freeze()
 
 
 def open_beside(engine: BatchEngine, folder: ModelFolder, settings: ModelSettings) -> PartialEngine | None:

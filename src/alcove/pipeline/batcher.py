@@ -63,9 +63,8 @@ class Batcher:
         self._cores = cores.join(engine.cores, has_work=lambda: len(self._queue) > 0, again=self._try_again)
         self._entries: dict[str, Entry] = {}
         self._waiters: list[_Waiter] = []
-        self._idle = engine.workers
-        self._running = 0
-        """Runs in batches."""
+        self._outboxes: set[Outbox] = set()
+        """Those of the batches that run."""
         self._arrivals = 0
         """Requests so far."""
         self._closed = False
@@ -87,9 +86,21 @@ class Batcher:
         return self._queue.requests
 
     @property
-    def full(self) -> bool:
-        """See `Engine.full`."""
-        return self._queue.requests >= self._max_queue + self._idle
+    def room(self) -> int:
+        """See `Engine.room`."""
+        return self._max_queue + self._idle - self._queue.requests
+
+    @property
+    def silent_s(self) -> float:
+        """See `Engine.silent_s`."""
+        with self._lock:
+            since = min((outbox.flushed_at for outbox in self._outboxes), default=None)
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def _idle(self) -> int:
+        """Workers that run no batch."""
+        return self._engine.workers - len(self._outboxes)
 
     def check(self, run: Run) -> None:
         """Ask the engine behind; see `Engine.check`."""
@@ -102,7 +113,7 @@ class Batcher:
         with self._lock:
             if self._closed:
                 raise ShuttingDown(STOPPING)
-            if self.full:
+            if self.room <= 0:
                 raise Overloaded(f"All workers are busy and {self._queue.requests} requests are waiting.")
             self._arrivals += 1
             self._queue.add(entries)
@@ -141,15 +152,14 @@ class Batcher:
 
     def _work(self) -> None:
         company, took = 1, 0.0
-        while batch := self._next_batch(company, took):
-            begun = time.monotonic()
-            unfinished = self._run(batch)
+        while (outbox := self._next_batch(company, took)) is not None:
+            begun, batch = time.monotonic(), outbox.batch
+            unfinished = self._run(outbox)
             # who must go on does not wait for those who may come back
             company, took = 1 if unfinished else len(batch), time.monotonic() - begun
             self._cores.give_back()
             with self._lock:
-                self._idle += 1
-                self._running -= len(batch)
+                self._outboxes.remove(outbox)
                 for entry in unfinished:
                     if not entry.ended:
                         self._queue.add_again(entry)
@@ -158,34 +168,27 @@ class Batcher:
                         self._entries.pop(entry.run.id, None)
                 self._wake(len(unfinished) - 1)  # this worker takes one itself
 
-    def _next_batch(self, company: int, took: float) -> list[Entry]:
+    def _next_batch(self, company: int, took: float) -> Outbox | None:
         """Wait for work, and for a while for as many runs as `company`, the latest batch's, which took so many seconds.
-        An empty list means that the batcher is closed."""
+        None means that the batcher is closed."""
         with self._lock:
             if not (company > 1 and self._gathered(company, took)):
                 self._wait_for(1)
             if self._closed:
-                return []
+                return None
             # not more than this worker's share of all runs, or it would do what another waits for; those that others
             # expect back count as theirs
             workers = min(self._engine.workers, self._cores.most)
             expected = sum(waiter.company for waiter in self._waiters if waiter.company > 1)
-            share = -(-(len(self._queue) + self._running + expected) // workers)
-            batch = self._queue.pick(share)
-            self._idle -= 1
-            self._running += len(batch)
-            self._note(batch)
+            running = sum(len(outbox.batch) for outbox in self._outboxes)
+            share = -(-(len(self._queue) + running + expected) // workers)
+            outbox = Outbox(self._queue.pick(share), self._lock)
+            outbox.begin()
+            self._outboxes.add(outbox)
+            if self._sizes is not None:
+                self._sizes.observe(len(outbox.batch))
             self._wake(len(self._queue))  # what is left may be another's work
-            return batch
-
-    def _note(self, batch: Sequence[Entry]) -> None:
-        """Note the batch's size, and when those of its runs begin that have not been in one."""
-        now = time.perf_counter()
-        for entry in batch:
-            if not entry.run.made:
-                entry.begun_at = now
-        if self._sizes is not None:
-            self._sizes.observe(len(batch))
+            return outbox
 
     def _gathered(self, company: int, took: float) -> bool:
         """Wait for company as long as there is hope of it; whether it has come, and the cores are taken."""
@@ -219,13 +222,12 @@ class Batcher:
         for waiter in [waiter for waiter in self._waiters if waiter.company <= len(self._queue)][: max(runs, 0)]:
             waiter.woken.notify()
 
-    def _run(self, batch: list[Entry]) -> list[Entry]:
+    def _run(self, outbox: Outbox) -> list[Entry]:
         """Run a batch; returns the entries whose runs must go on in a later one."""
+        batch = outbox.batch
         entries = {entry.run.id: entry for entry in batch}
-        outbox = Outbox(batch)
         unfinished: list[Entry] = []
         reason, fault = "the engine ended without an answer", None
-        outbox.begin()
         try:
             for run in self._engine.run([entry.run for entry in batch], outbox):
                 entry = entries[run.id]
@@ -236,7 +238,8 @@ class Batcher:
             reason, fault = f"{type(error).__name__}: {error}", fault_of(error)
             unfinished = []
         outbox.flush()
-        for entry in batch:
-            if entry not in unfinished:
-                entry.fail(reason, fault)
+        with self._lock:
+            for entry in batch:
+                if entry not in unfinished:
+                    entry.fail(reason, fault)
         return unfinished

@@ -46,6 +46,8 @@ class Cores:
     def _give_back(self, share: "Share") -> None:
         with self._lock:
             share.batches -= 1
+            if share.left and not share.batches:
+                self._shares.remove(share)
             refused = [other for other in self._shares if other.refused]
             for other in refused:
                 other.refused = False
@@ -54,7 +56,9 @@ class Cores:
 
     def _leave(self, share: "Share") -> None:
         with self._lock:
-            self._shares.remove(share)
+            share.left = True
+            if not share.batches:
+                self._shares.remove(share)
 
 
 class Share:
@@ -70,6 +74,8 @@ class Share:
         """Batches that run."""
         self.refused = False
         """Whether a batch waits for cores."""
+        self.left = False
+        """Whether the model is closed."""
 
     @property
     def most(self) -> int:
@@ -85,5 +91,5 @@ class Share:
         self._cores._give_back(self)
 
     def leave(self) -> None:
-        """The model is closed."""
+        """The model is closed; a batch of it that hangs keeps its cores until it ends."""
         self._cores._leave(self)

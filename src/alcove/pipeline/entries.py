@@ -1,5 +1,6 @@
-"""A run on its way through the batcher, and the sink of a batch of them. Used by `batcher.py` and `queue.py`."""
+"""A run on its way through the batcher, and what becomes of a batch of them. Used by `batcher.py` and `queue.py`."""
 
+import threading
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -53,14 +54,24 @@ class Entry:
 class Outbox:
     """What a batch has made since its last step was complete. Implements `BatchSink`; lives in the worker's thread."""
 
-    def __init__(self, batch: Sequence[Entry]) -> None:
+    def __init__(self, batch: Sequence[Entry], lock: threading.Lock) -> None:
+        """`lock`: under which runs are cancelled, and told their ends by others."""
+        self.batch = batch
+        """The runs that began together."""
         self._entries = {entry.run.id: entry for entry in batch}
+        self._lock = lock
         self._steps: list[Step] = []
+        self.flushed_at = time.monotonic()
+        """When the batch made its latest step, or began, on the clock of `time.monotonic`."""
 
     def begin(self) -> None:
-        """Tell of the runs that begin with this batch."""
-        self._steps += [Step(run=name, began=True) for name, entry in self._entries.items() if not entry.run.made]
-        self.flush()
+        """Tell of the runs that begin with this batch. The caller has the lock."""
+        now = time.perf_counter()
+        for name, entry in self._entries.items():
+            if not entry.run.made:
+                entry.begun_at = now
+                self._steps.append(Step(run=name, began=True))
+        self._hand_on()
 
     def add(self, step: Step) -> bool:
         """Take a step in; True when nobody wants more of the run."""
@@ -78,7 +89,14 @@ class Outbox:
         return False
 
     def flush(self) -> None:
-        """Hand the steps to their sinks, a call for each; a model's runs have the same."""
+        """Hand the steps to their sinks, a call for each; a model's runs have the same. Nothing comes for a run any
+        more that has been cancelled, or has been told its end by others."""
+        self.flushed_at = time.monotonic()
+        if self._steps:
+            with self._lock:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
         steps, self._steps = self._steps, []
         by_sink: dict[Sink, list[Step]] = {}
         for step in steps:

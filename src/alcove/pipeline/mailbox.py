@@ -6,30 +6,47 @@ taken at once. Used by `pipeline/model.py`.
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from alcove.errors import DeadlineExceeded
 from alcove.runs import Step
 
 MOST_AT_ONCE = 256
 """Steps that a reader is given at once. What has piled up for one who was slow, 100,000 of them perhaps, would keep the
 event loop from all others for seconds while it is made into text."""
 
+MOST_BEHIND, AWAY_S = 16_384, 0.25
+"""Steps, 2 to 4 MB, that may wait for a reader who has taken nothing for so many seconds: its client reads more slowly
+than the engine writes, and what the system holds on the way is full. `server.send_timeout_s` alone would not bound
+what a fast engine makes in that time."""
+
+
+def _nothing() -> None:
+    """Nobody need be told."""
+
 
 class Reader:
     """The steps of one request's runs, in the order in which the engine made them. Lives on the event loop."""
 
     def __init__(
-        self, mailbox: "Mailbox", runs: Iterable[str], loop: asyncio.AbstractEventLoop, gather_s: float
+        self,
+        mailbox: "Mailbox",
+        runs: Iterable[str],
+        loop: asyncio.AbstractEventLoop,
+        gather_s: float,
+        on_failure: Callable[[], None],
     ) -> None:
         self._mailbox = mailbox
         self._runs = tuple(runs)
         self._loop = loop
         self._gather_s = gather_s
+        self._on_failure = on_failure
         self._pending: list[Step] = []
         self._due = False
         """Whether what is pending is to be taken at once."""
         self._left = False
         """Whether some of it was left behind by the latest call."""
+        self._taken_at = loop.time()
         self._arrived: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self.begun = False
@@ -54,6 +71,7 @@ class Reader:
             raise self._failure
         steps, self._pending = self._pending[:MOST_AT_ONCE], self._pending[MOST_AT_ONCE:]
         self._left = self._due = bool(self._pending)
+        self._taken_at = self._loop.time()
         return steps
 
     def add(self, step: Step) -> None:
@@ -63,6 +81,8 @@ class Reader:
             return
         self.told = True
         self._pending.append(step)
+        if len(self._pending) > MOST_BEHIND and not self._gather_s and self._loop.time() > self._taken_at + AWAY_S:
+            self.fail(DeadlineExceeded(f"The request was given up: its client is {MOST_BEHIND:,} tokens behind."))
         if not self._gather_s or ends(step):
             self._wake()
 
@@ -71,8 +91,11 @@ class Reader:
         self._mailbox.deliver()
 
     def fail(self, error: Exception) -> None:
-        """Nothing more is wanted: whoever takes next, or is waiting, gets this error."""
+        """Nothing more is wanted: whoever takes next, or is waiting, gets this error. Until it is taken, which a client
+        that does not read puts off, the runs must not go on: `on_failure` ends them."""
         self._failure = error
+        self.close()
+        self._on_failure()
         self._wake()
 
     def close(self) -> None:
@@ -102,11 +125,11 @@ class Mailbox:
         self._patient: set[str] = set()
         """Runs whose news may gather: only their ends wake the loop."""
 
-    def open(self, runs: Iterable[str], gather_s: float = 0.0) -> Reader:
+    def open(self, runs: Iterable[str], gather_s: float = 0.0, on_failure: Callable[[], None] = _nothing) -> Reader:
         """A reader for these runs; call it before they are submitted. It may let news gather for `gather_s` seconds,
-        for whom only the end counts."""
+        for whom only the end counts. `on_failure` is called when it is made to fail."""
         runs = tuple(runs)
-        reader = Reader(self, runs, self._loop, gather_s)
+        reader = Reader(self, runs, self._loop, gather_s, on_failure)
         self._readers.update(dict.fromkeys(runs, reader))
         if gather_s:
             self._patient.update(runs)

@@ -52,6 +52,9 @@ class Model:
         self._preparer = preparer
         self._mailbox = mailbox
         self._watch = watch
+        self._preparing = 0
+        """Requests that are on their way to the engine: of many that come in one moment, those beyond its room are
+        refused before they cost a thread's time."""
         self._counts = metrics.of(settings.name)
         self._counts.engine = weakref.ref(engine)
 
@@ -86,7 +89,7 @@ class Model:
         except BaseException:
             engine.close()
             raise
-        watch = Watch(settings.name, settings.stall_timeout_s, loop, on_stall)
+        watch = Watch(settings.name, settings.stall_timeout_s, loop, lambda: engine.silent_s, on_stall)
         return cls(settings, engine, preparer, Mailbox(loop), watch, metrics)
 
     async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
@@ -98,12 +101,16 @@ class Model:
         """
         record = current.get() or Record()
         record.model = self.name
-        if self._engine.full:
-            raise Overloaded(f"All workers are busy and {self._engine.waiting} requests are waiting.")
+        if (room := self._engine.room) is not None and room <= self._preparing:
+            raise Overloaded(f"All workers are busy and {self._engine.waiting + self._preparing} requests are waiting.")
         loop = asyncio.get_running_loop()
-        plans = await loop.run_in_executor(_preparing, self._preparer.prepare, jobs)
+        self._preparing += 1
+        try:
+            plans = await loop.run_in_executor(_preparing, self._preparer.prepare, jobs)
+        finally:
+            self._preparing -= 1
         running = {plan.run.id: plan for plan in plans}
-        reader = self._mailbox.open(running, gather_s)
+        reader = self._mailbox.open(running, gather_s, lambda: self._cancel(running))
         deadlines = Deadlines(self.settings, reader, loop)
         self._watch.enter()
         ended: str | None = None
@@ -128,13 +135,16 @@ class Model:
             ended = ended and "error"
             raise
         finally:
-            for run_id in running:
-                self._engine.cancel(run_id)
+            self._cancel(running)
             reader.close()
             deadlines.close()
             self._watch.leave()
             if ended is not None:
                 self._counts.end(record, ended, time.perf_counter())
+
+    def _cancel(self, runs: Iterable[str]) -> None:
+        for run_id in runs:
+            self._engine.cancel(run_id)
 
     def _count(self, record: Record, steps: Iterable[Step], events: Iterable[Event]) -> None:
         """Count what has just come, and note when."""

@@ -45,7 +45,8 @@ class Pool:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._cores = Cores(usable_cores())
-        self._limit = settings.server.memory_limit or int(available_bytes() * MEMORY_SHARE)
+        limit = settings.server.memory_limit
+        self._limit = int(available_bytes() * MEMORY_SHARE) if limit is None else limit
         self._at_rest = 0
         """Memory of the process when it has imported its libraries and loaded nothing, in bytes."""
         self._one_by_one = asyncio.Lock()
@@ -112,7 +113,7 @@ class Pool:
     def _on_death(self, reason: str) -> None:
         """An engine hangs, or cannot be kept alive; called in any thread."""
         logger.critical("%s", reason)
-        if self._settings.server.on_engine_death != "exit":
+        if self._settings.server.on_engine_death != "exit" or self.dead:  # a second signal would end it at once
             return
         if not self._open:  # nothing is served yet, and another model that is being loaded cannot be interrupted
             os._exit(EXIT_DEAD_ENGINE)
@@ -152,24 +153,34 @@ class Pool:
         return folder, known
 
     async def _load(self, slot: Slot) -> Resident:
-        """Bring a model into memory, one at a time, in a thread. Raises what `Model.load` raises, and `OutOfMemory`."""
+        """Bring a model into memory, one at a time, in a thread, and count it. Raises what `Model.load` raises, and
+        `OutOfMemory`."""
         async with self._one_by_one:
             if self._closing:
                 raise ShuttingDown(STOPPING)
-            settings = slot.settings
-            folder, known = await self._look(slot)
-            self._at_rest = self._at_rest or resident_bytes()
-            await self._make_room(slot, known.bytes)
-            before, begun = resident_bytes(), time.monotonic()
-            model = await asyncio.to_thread(
-                Model.load, folder, settings, self._metrics, self._cores, self._loop, self._on_death
-            )
-            grown = max(resident_bytes() - before, 0)
-            logger.info(
-                "Loaded '%s' model into memory in %.1f s: %s, at work about %s are expected",
-                *(slot.name, time.monotonic() - begun, in_words(grown), in_words(known.bytes)),
-            )
-            return Resident(model, max(grown, known.bytes))
+            counts = self._metrics.of(slot.name)
+            try:
+                resident = await self._read(slot)
+            except Exception:
+                counts.load("failed")
+                raise
+            counts.load("loaded")
+            return resident
+
+    async def _read(self, slot: Slot) -> Resident:
+        folder, known = await self._look(slot)
+        self._at_rest = self._at_rest or resident_bytes()
+        await self._make_room(slot, known.bytes)
+        before, begun = resident_bytes(), time.monotonic()
+        model = await asyncio.to_thread(
+            Model.load, folder, slot.settings, self._metrics, self._cores, self._loop, self._on_death
+        )
+        grown = max(resident_bytes() - before, 0)
+        logger.info(
+            "Loaded '%s' model into memory in %.1f s: %s, at work about %s are expected",
+            *(slot.name, time.monotonic() - begun, in_words(grown), in_words(known.bytes)),
+        )
+        return Resident(model, max(grown, known.bytes))
 
     def _look_at(self, settings: ModelSettings) -> tuple[ModelFolder, About]:
         """What the model is. What runs it is imported here: at start-up, when no streams are stopped by that."""

@@ -28,9 +28,15 @@ class Routed:
         return self._first.waiting + self._second.waiting
 
     @property
-    def full(self) -> bool:
-        """Both have room for some requests."""
-        return self._first.full and self._second.full
+    def room(self) -> int | None:
+        """That of both: each has some for some requests."""
+        first, second = self._first.room, self._second.room
+        return None if first is None or second is None else max(first, 0) + max(second, 0)
+
+    @property
+    def silent_s(self) -> float:
+        """Of both, that of the one that is silent for longer."""
+        return max(self._first.silent_s, self._second.silent_s)
 
     def check(self, run: Run) -> None:
         """Ask the engine that would have the run; see `Engine.check`."""

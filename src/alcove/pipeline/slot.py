@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alcove.config.settings import ModelSettings
-from alcove.errors import AlcoveError, ModelLoading, ModelUnavailable, OutOfMemory
+from alcove.engines.faults import STOPPING
+from alcove.errors import AlcoveError, ModelLoading, ModelUnavailable, OutOfMemory, ShuttingDown
 from alcove.jobs import Event, Job
 from alcove.machine import resident_bytes, return_freed
 from alcove.pipeline.about import About
@@ -76,8 +77,9 @@ class Slot:
         self._load = load
         self._patience_s = patience_s
         self._changing = asyncio.Lock()
-        self._changes = 0
-        """Who has that lock, or waits for it."""
+        self._orders: set[asyncio.Task[None]] = set()
+        """What has that lock, or waits for it."""
+        self._closing = False
         self._arrival: asyncio.Task[None] | None = None
         self._waiting = 0
         self._retry_at = 0.0
@@ -88,8 +90,8 @@ class Slot:
     async def lease(self) -> AsyncIterator[Model]:
         """The model, which stays as long as the block lasts; loaded first where it has to be.
 
-        Raises `ModelLoading` when that takes too long or too many wait for it, `ModelUnavailable` when it fails, and
-        `OutOfMemory` when there is no room.
+        Raises `ModelLoading` when that takes too long or too many wait for it, `ModelUnavailable` when it fails,
+        `OutOfMemory` when there is no room, and `ShuttingDown` after `close`.
         """
         while (resident := self.resident) is None:  # it may have been unloaded before this task's turn came
             await self._arrive()
@@ -106,31 +108,21 @@ class Slot:
                 yield events
 
     async def load(self) -> None:
-        """Bring the model into memory, if it is not there. Raises what `Model.load` raises, and `OutOfMemory`."""
-        async with self._change():
-            if self.resident is None:
-                self.state = "loading"
-                await self._loaded()
+        """Bring the model into memory, if it is not there. Raises what `Model.load` raises, and `OutOfMemory`.
+
+        This goes on when who has asked for it leaves, as `unload` and `reload` do: a model that is being loaded cannot
+        be interrupted, and somebody must have it then.
+        """
+        await self._carried_out(self._bring)
 
     async def unload(self) -> None:
         """Take the model out of memory when its users have gone; the next request loads it again."""
-        async with self._change():
-            self._retry_at = 0.0
-            if self.resident is not None:
-                self.state = "unloading"
-                await asyncio.shield(self._retired(self._taken_out()))
-            self.state = "absent"
+        await self._carried_out(self._take_away)
 
     async def reload(self) -> None:
         """Read the model anew. The old one answers until the new one can, and ends what it has begun. Raises as `load`
         does; then the old one stays."""
-        async with self._change():
-            old = self.resident
-            if old is None:
-                self.state = "loading"
-            await self._loaded()
-        if old is not None:
-            self._retired(old)
+        await self._carried_out(self._replace)
 
     def failed(self, error: Exception) -> None:
         """The model cannot be loaded; requests are refused for a while, and then it is tried again."""
@@ -138,13 +130,12 @@ class Slot:
         self._retry_at = time.monotonic() + RETRY_S
 
     async def close(self) -> None:
-        """End what runs, and let go of the model."""
-        if self._arrival is not None:  # a model that is being loaded cannot be interrupted
-            await asyncio.wait({self._arrival})
+        """End what runs, and let go of the model. What has been ordered and has not begun is left undone."""
+        self._closing = True
         for unused in self._retiring.values():
             unused.set()  # users are not waited for any more
-        if self._retiring:
-            await asyncio.wait(self._retiring)
+        while going_on := {*self._orders, *self._retiring}:
+            await asyncio.wait(going_on)
         if self.resident is not None:
             await asyncio.to_thread(self._taken_out().model.close)
 
@@ -173,60 +164,94 @@ class Slot:
         """Whether the model is in memory for nothing: nobody uses it, is about to, or is about to change it."""
         # who has waited for the model may not have had its turn yet, nor who waits to change it: a lock between two
         # owners is not `locked()`, and who makes room must not queue up for it
-        return self.resident is not None and not (self.resident.users or self._waiting or self._changes)
+        return self.resident is not None and not (self.resident.users or self._waiting or self._orders)
 
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[None]:
-        """Loading, unloading and reloading take turns."""
-        self._changes += 1
+    async def _carried_out(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Order a change and wait for it. Who leaves before it is done leaves its failure to the log."""
+        task = self._order(change)
         try:
-            async with self._changing:
-                yield
-        finally:
-            self._changes -= 1
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._write_down)
+            raise
+
+    def _order(self, change: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Begin one of the changes below, in a task of its own."""
+        task = asyncio.create_task(self._in_turn(change))
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+        return task
+
+    async def _in_turn(self, change: Callable[[], Awaitable[None]]) -> None:
+        async with self._changing:
+            if self._closing:
+                raise ShuttingDown(STOPPING)
+            await change()
+
+    async def _bring(self) -> None:
+        if self.resident is None:
+            await self._loaded()
+
+    async def _take_away(self) -> None:
+        self._retry_at = 0.0
+        if self.resident is not None:
+            self.state = "unloading"
+            await self._retired(self._taken_out())
+        self.state, self.reason = "absent", None
+
+    async def _replace(self) -> None:
+        old = self.resident
+        await self._loaded()
+        if old is not None:
+            self._retired(old)
 
     async def _arrive(self) -> None:
         """Wait until the model is in memory. Those who wait share one loading, which goes on when they leave."""
         if self.state == "failed" and time.monotonic() < self._retry_at:
             raise self._unavailable()
+        if self._arrival is None or self._arrival.done():
+            self._arrival = self._order(self._bring)
+            self._arrival.add_done_callback(self._write_down)
         if self._waiting >= self.settings.max_queue:
             raise ModelLoading(f"The model '{self.name}' is being loaded, and {self._waiting} requests wait for it.")
-        if self._arrival is None or self._arrival.done():
-            self._arrival = asyncio.create_task(self.load())
-            self._arrival.add_done_callback(self._arrived)
         self._waiting += 1
         try:
             await asyncio.wait_for(asyncio.shield(self._arrival), self._patience_s)
         except TimeoutError:
             raise ModelLoading(f"The model '{self.name}' is being loaded; try again in a while.") from None
-        except OutOfMemory:
+        except (OutOfMemory, ShuttingDown):
             raise
         except Exception as error:
             raise self._unavailable() from error
         finally:
             self._waiting -= 1
 
-    def _arrived(self, task: asyncio.Task[None]) -> None:
-        """Write down a failure: all who have waited for it may have left."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+    def _write_down(self, task: asyncio.Task[None]) -> None:
+        """A failure goes to the log: all who have waited for it may have left."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ShuttingDown):
             unexpected = None if isinstance(error, AlcoveError) else error
             logger.error("Model '%s' cannot be loaded: %s", self.name, error, exc_info=unexpected)
 
     async def _loaded(self) -> None:
         """Load the model, in place of the present one if there is one, which stays when that fails."""
-        before = "absent" if self.resident is None else self.state
+        first = self.resident is None
+        if first:
+            self.state, self.reason = "loading", None
         try:
             self.resident = await self._load(self)
         except BaseException as error:
-            self.state = before
-            if before == "absent" and isinstance(error, Exception) and not isinstance(error, OutOfMemory):
-                self.failed(error)
+            if first:
+                self.state = "absent"
+                if isinstance(error, Exception) and not isinstance(error, OutOfMemory | ShuttingDown):
+                    self.failed(error)
             raise
         self.state, self.reason = "ready", None
 
     async def _retire(self, resident: Resident) -> None:
         """Let go of a model that is no longer this slot's, when its users have gone."""
-        await resident.unused.wait()
+        if not self._closing:
+            await resident.unused.wait()
         before = resident_bytes()
         await asyncio.to_thread(resident.model.close)
         del resident  # what is still referred to could not be given back

@@ -200,7 +200,7 @@ def test_a_thousand_alternating_faults_leave_nothing_behind() -> None:
             batcher.submit([run(str(number))], steps)
             engine.go.release()
             steps.wait(number + 1)
-        assert (batcher.waiting, len(batcher._entries), batcher._running) == (0, 0, 0)
+        assert (batcher.waiting, len(batcher._entries), len(batcher._outboxes)) == (0, 0, 0)
     assert threading.active_count() == before
     told = [step for step in steps.taken if step.finish or step.error]
     assert [step.run for step in told] == [str(number) for number in range(1000)]
@@ -220,6 +220,67 @@ def test_an_engine_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.Monke
     assert end.fault.kind == "stopping"
     assert not engine.closed, "a model that is being used must not be released"
     engine.go.release()
+
+
+def test_an_engine_that_hangs_keeps_its_cores_when_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alcove.pipeline.batcher.PARTING_S", 0.1)
+    cores, steps = Cores(2), Steps()
+    hanging, other = Gate(), Gate(workers=2)
+    batcher = Batcher(hanging, cores, max_queue=64, max_batch_size=4, max_batch_tokens=100)
+    batcher.submit([run("hangs")], steps)
+    started(hanging)
+    batcher.close()
+    with batching(other, cores) as another:
+        another.submit([run("one", 0)], steps)
+        another.submit([run("two", 1)], steps)
+        started(other)
+        assert not other.begun.acquire(timeout=0.1), "a third batch on two cores"
+        hanging.go.release()
+        started(other)
+
+
+def test_a_batch_that_makes_no_step_is_silent_whatever_others_do() -> None:
+    engine, steps = Gate(workers=2), Steps()
+    with batching(engine) as batcher:
+        assert batcher.silent_s == 0
+        batcher.submit([run("hangs", 1)], steps)
+        started(engine)
+        time.sleep(0.2)
+        batcher.submit([run("other", 2)], steps)
+        started(engine)
+        assert 0.2 <= batcher.silent_s < 5
+        for _ in range(2):
+            engine.go.release()
+        steps.wait(2)
+        steps.until(lambda: not batcher._outboxes)
+        assert batcher.silent_s == 0
+
+
+def test_nothing_comes_for_a_run_that_has_been_cancelled() -> None:
+    """Not even what its batch was about to hand on."""
+    engine, cancelled, told = Gate(), threading.Event(), list[bool]()
+    handing = threading.Event()
+
+    def slow(news: Sequence[Step]) -> None:
+        if not news[0].began:
+            handing.set()
+            cancelled.wait(0.3)
+
+    with batching(engine) as batcher:
+        batcher.submit([run("first")], slow)
+        started(engine)
+        batcher.submit([run("a")], slow)
+        batcher.submit([run("b")], lambda news: told.append(not news[0].began and cancelled.is_set()))
+        engine.go.release()
+        started(engine)
+        handing.wait(TIMEOUT_S)
+        handing.clear()
+        engine.go.release()
+        assert handing.wait(TIMEOUT_S)
+        batcher.cancel("b")
+        cancelled.set()
+    assert told
+    assert not any(told)
 
 
 def test_the_beginning_of_work_is_told_once() -> None:

@@ -208,8 +208,8 @@ class Batching(RuleBasedStateMachine):
 
     @property
     def busy_cores(self) -> int:
-        """Without those of an engine that hangs, and was given up."""
-        return sum(len(model.at_work) * model.cores for model in self.models if not model.given_up)
+        """Those of an engine that hangs and was given up among them."""
+        return sum(len(model.at_work) * model.cores for model in self.models)
 
     def model(self, index: int) -> Model:
         """One of them, whose lock nobody holds."""
@@ -320,7 +320,7 @@ class Batching(RuleBasedStateMachine):
         self.schedule.settle()
         for model in self.models:
             batcher, running = model.batcher, sum(len(batch.runs) for batch in model.at_work)
-            assert batcher._running == running
+            assert sum(len(outbox.batch) for outbox in batcher._outboxes) == running
             assert batcher._cores.batches == len(model.at_work)
             if model.closing:
                 continue
@@ -384,7 +384,7 @@ class Batching(RuleBasedStateMachine):
         self.work_until(lambda: all(thread.ended for thread in self.schedule.threads))
         for model in self.models:
             assert all(one.over or one.cancelled for one in model.known.values()), "a run without an end"
-            assert (model.batcher._running, model.batcher._cores.batches) == (0, 0)
+            assert (model.batcher._outboxes, model.batcher._cores.batches) == (set(), 0)
         if self.models:
             assert not self.cores._shares
             self.holds()

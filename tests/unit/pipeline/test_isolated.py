@@ -29,7 +29,7 @@ from alcove.pipeline.isolated.messages import Cancel, Submit, ToChild
 from alcove.pipeline.isolated.process import MODULE
 from alcove.pipeline.isolated.restarts import Restarts
 from alcove.pipeline.serving import open_serving
-from alcove.runs import Options, Run, Step
+from alcove.runs import Fault, Options, Run, Step
 from alcove.store.find import find
 from alcove.store.folder import ModelFolder
 from alcove.store.recognise import recognise
@@ -210,7 +210,8 @@ def test_runs_fail_at_once_and_it_is_back_soon(number: signal.Signals, caplog: p
         died = time.monotonic()
         ends = steps.wait(3)
         assert time.monotonic() - died < 2
-        assert all(f"was ended by {number.name}" in (end.error or "") and end.fault is None for end in ends.values())
+        assert all(f"was ended by {number.name}" in (end.error or "") for end in ends.values())
+        assert all(end.fault == Fault(kind="died") for end in ends.values())
         with pytest.raises(ModelLoading):
             engine.submit([run("early")], steps)
         assert "its engine's process was ended by" in (engine.trouble or "")

@@ -3,7 +3,10 @@
 import asyncio
 import threading
 
-from alcove.pipeline.mailbox import MOST_AT_ONCE, Mailbox
+import pytest
+
+from alcove.errors import DeadlineExceeded
+from alcove.pipeline.mailbox import AWAY_S, MOST_AT_ONCE, MOST_BEHIND, Mailbox
 from alcove.runs import Step
 
 
@@ -106,3 +109,22 @@ async def test_what_has_piled_up_is_taken_in_turns_with_others() -> None:
     assert turns >= 10
     mailbox.put([Step(run="a", tokens=(1,))])
     assert len(await reader.take()) == 1
+
+
+async def test_who_takes_nothing_while_too_much_comes_is_given_up_and_others_are_not() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    failed: list[str] = []
+    away = mailbox.open(["away"], on_failure=lambda: failed.append("away"))
+    whole = mailbox.open(["whole"], gather_s=60.0, on_failure=lambda: failed.append("whole"))
+    names = ("away", "whole")
+    mailbox.put([Step(run=name, tokens=(1,)) for name in names for _ in range(MOST_BEHIND + 5)])
+    await asyncio.sleep(AWAY_S / 2)
+    assert not failed, "all of it has come in one moment, in which nobody could have taken it"
+    await asyncio.sleep(AWAY_S)
+    mailbox.put([Step(run=name, tokens=(2,)) for name in names])
+    mailbox.deliver()
+    assert failed == ["away"]
+    with pytest.raises(DeadlineExceeded, match="16,384 tokens behind"):
+        await away.take()
+    mailbox.put([Step(run="whole", finish="stop")])
+    assert len(await whole.take()) == MOST_AT_ONCE

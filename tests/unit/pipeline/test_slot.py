@@ -1,6 +1,7 @@
 """A model's place: who waits for it, who keeps it, and what happens when it comes, goes or fails."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from alcove.config.settings import ModelSettings
-from alcove.errors import ModelLoadError, ModelLoading, ModelUnavailable, OutOfMemory
+from alcove.errors import ModelLoadError, ModelLoading, ModelUnavailable, OutOfMemory, ShuttingDown
 from alcove.pipeline import slot as slots
 from alcove.pipeline.slot import Resident, Slot
 
@@ -99,6 +100,14 @@ async def test_so_many_may_wait_and_no_more(loader: Loader) -> None:
         await all_of(slot)
     loader.go.set()
     assert all(len(answer) == 3 for answer in await asyncio.gather(*waiting))
+
+
+async def test_where_nobody_may_wait_the_model_is_loaded_all_the_same(loader: Loader) -> None:
+    slot = made(loader, max_queue=0)
+    with pytest.raises(ModelLoading, match="0 requests wait"):
+        await all_of(slot)
+    await settled()
+    assert len(await all_of(slot)) == 3
 
 
 async def test_a_client_that_leaves_while_it_waits_takes_nothing_along(loader: Loader) -> None:
@@ -253,6 +262,7 @@ async def test_an_unloading_by_hand_has_a_failed_model_tried_again(loader: Loade
         await slot.load()
     loader.error = None
     await slot.unload()
+    assert (slot.state, slot.reason) == ("absent", None)
     assert len(await all_of(slot)) == 3
 
 
@@ -262,3 +272,54 @@ async def test_a_model_was_used_when_its_last_user_left(loader: Loader, monkeypa
         monkeypatch.setattr(slots.time, "monotonic", lambda: 1e9)
     monkeypatch.undo()
     assert slot.used_at == 1e9
+
+
+@pytest.mark.parametrize("order", ["load", "reload"])
+async def test_a_loading_goes_on_when_who_ordered_it_leaves(loader: Loader, order: str) -> None:
+    """What a thread has loaded would belong to nobody: never closed, and in memory for ever."""
+    loader.go.clear()
+    slot = made(loader)
+    loading = asyncio.create_task(getattr(slot, order)())
+    await settled()
+    loading.cancel()
+    await settled()
+    assert (loading.cancelled(), slot.state) == (True, "loading")
+    loader.go.set()
+    await slot.close()
+    assert [model.closed for model in loader.models] == [True]
+
+
+async def test_who_leaves_an_order_leaves_its_failure_to_the_log(
+    loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = made(loader)
+    await slot.load()
+    loader.go.clear()
+    loader.error = ModelLoadError("broken")
+    reloading = asyncio.create_task(slot.reload())
+    await settled()
+    reloading.cancel()
+    loader.go.set()
+    await asyncio.wait({reloading})
+    await settled()
+    gc.collect()  # an error that nobody has taken would be asyncio's to tell, with a traceback
+    assert [(told.name, told.message) for told in caplog.records if told.levelname == "ERROR"] == [
+        (slots.__name__, "Model 'm' cannot be loaded: broken")
+    ]
+    assert slot.state == "ready"
+
+
+async def test_what_was_ordered_and_has_not_begun_is_left_undone_at_the_end(loader: Loader) -> None:
+    loader.go.clear()
+    slot = made(loader)
+    orders = [asyncio.create_task(order()) for order in (slot.load, slot.reload)]
+    waiting = asyncio.create_task(all_of(slot))
+    await settled()
+    closing = asyncio.create_task(slot.close())
+    await settled()
+    loader.go.set()
+    results = await asyncio.gather(*orders, waiting, return_exceptions=True)
+    await closing
+    assert results[0] is None
+    assert all(isinstance(result, ShuttingDown) for result in results[1:])
+    assert [model.closed for model in loader.models] == [True]

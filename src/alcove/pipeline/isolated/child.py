@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from alcove.pipeline.isolated.link import Link, packed
 from alcove.pipeline.isolated.messages import (
     Cancel,
     Failed,
+    Hangs,
     Load,
     Message,
     News,
@@ -31,12 +34,15 @@ from alcove.pipeline.isolated.messages import (
     ToChild,
 )
 from alcove.pipeline.serving import open_serving
+from alcove.pipeline.watch import stalled_batch
 from alcove.runs import Run, Step
 from alcove.store.recognise import recognise
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_LEAST_S = 0.05
+"""Between two looks at the engine, at the least, in seconds."""
 
 
 class Child:
@@ -51,8 +57,9 @@ class Child:
         if not isinstance(load, Load):
             return
         _log_to(self, load.log_level)
+        settings = ModelSettings.model_validate_json(load.settings)
         try:
-            engine = _opened(load)
+            engine = _opened(load, settings)
         except Exception as error:
             if not isinstance(error, AlcoveError):
                 logger.exception("The model cannot be loaded")
@@ -60,6 +67,8 @@ class Child:
             self.say(Failed(kind, str(error) or type(error).__name__))  # type: ignore[arg-type]
             return
         self.say(Ready(engine.capabilities))
+        if settings.stall_timeout_s:
+            threading.Thread(target=self._look_after, args=(engine, settings), name="alcove-watch", daemon=True).start()
         while (message := self._link.receive()) is not None:
             match message:
                 case Submit(runs):
@@ -83,6 +92,12 @@ class Child:
                 logger.exception("The engine refused runs that it should have taken")
             self._sink([Step(run=run.id, error=str(error), fault=fault_of(error)) for run in runs])
 
+    def _look_after(self, engine: Engine, settings: ModelSettings) -> None:
+        """Say when one batch hangs; that they all do, the parent sees itself."""
+        while (left_s := settings.stall_timeout_s - engine.silent_s) > 0:
+            time.sleep(max(left_s, _LEAST_S))
+        self.say(Hangs(stalled_batch(settings.name, settings.stall_timeout_s)))
+
     def _sink(self, steps: Sequence[Step]) -> None:
         self.say(News(tuple(steps)))
 
@@ -104,8 +119,7 @@ def _log_to(child: Child, level: int) -> None:
     root.setLevel(level)
 
 
-def _opened(load: Load) -> Engine:
-    settings = ModelSettings.model_validate_json(load.settings)
+def _opened(load: Load, settings: ModelSettings) -> Engine:
     vocabulary = Vocabulary(load.source, load.source if load.target is None else load.target)
     cores = Cores(usable_cores())
     return open_serving(recognise(Path(load.folder), settings.task), settings, vocabulary, cores)

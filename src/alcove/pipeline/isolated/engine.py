@@ -14,7 +14,7 @@ from alcove.engines.base import Capabilities, Sink, Vocabulary
 from alcove.engines.faults import STOPPING
 from alcove.errors import AlcoveError, ConfigurationError, ModelLoadError, ModelLoading, ModelUnavailable, ShuttingDown
 from alcove.metrics.series import Histogram
-from alcove.pipeline.isolated.messages import Cancel, Failed, Load, News, Ready, Record, Submit, ToParent
+from alcove.pipeline.isolated.messages import Cancel, Failed, Hangs, Load, News, Ready, Record, Submit, ToParent
 from alcove.pipeline.isolated.open_runs import OpenRuns
 from alcove.pipeline.isolated.process import Process
 from alcove.pipeline.isolated.restarts import Restarts
@@ -99,9 +99,13 @@ class IsolatedEngine:
         return self._runs.waiting
 
     @property
-    def full(self) -> bool:
+    def room(self) -> None:
         """Only the child knows."""
-        return False
+
+    @property
+    def silent_s(self) -> float:
+        """Only the child knows, and says so when it has been too long."""
+        return 0.0
 
     def check(self, run: Run) -> None:
         """The child looks when the run is submitted: what it refuses ends with an error that says so."""
@@ -202,6 +206,8 @@ class IsolatedEngine:
                 if self._sizes is not None and steps[0].began:  # a batch's beginning is told in one piece
                     self._sizes.observe(len(steps))
                 self._runs.deliver(steps)
+            case Hangs(reason):
+                self.restart(reason)
             case Record(name, level, text):
                 logging.getLogger(name).log(level, "%s", text)
             case Ready(capabilities):

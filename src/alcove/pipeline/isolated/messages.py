@@ -59,6 +59,13 @@ class News(Message, frozen=True):
     steps: tuple[Step, ...]
 
 
+class Hangs(Message, frozen=True):
+    """To the parent: a batch makes no step, though others may go on."""
+
+    reason: str
+    """In one line."""
+
+
 class Record(Message, frozen=True):
     """To the parent: a record for its log."""
 
@@ -68,4 +75,4 @@ class Record(Message, frozen=True):
 
 
 ToChild = Load | Submit | Cancel
-ToParent = Ready | Failed | News | Record
+ToParent = Ready | Failed | News | Hangs | Record

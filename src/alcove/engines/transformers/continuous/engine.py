@@ -70,10 +70,16 @@ class ContinuousEngine:
             return self._places.waiting
 
     @property
-    def full(self) -> bool:
-        """See `Engine.full`."""
+    def room(self) -> int:
+        """See `Engine.room`."""
         with self._lock:
-            return self._places.full
+            return self._places.room
+
+    @property
+    def silent_s(self) -> float:
+        """See `Engine.silent_s`: how long the present step has taken so far."""
+        manager = self._manager
+        return 0.0 if manager is None else manager.step_s
 
     def takes(self, run: Run) -> bool:
         """Whether the run is for this engine: one output, no search, and room for it in the cache. The rest needs

@@ -83,6 +83,7 @@ class Manager(ContinuousBatchingManager):  # type: ignore[misc]  # transformers 
         self.output_router = _Router(news)
         self._threads = threads
         self._ended = ended
+        self._step_since: float | None = None
 
     def switch_to_cb_friendly_attn(self, model: Any, auto_switch_to_flash: bool = False) -> None:
         """Set the model's attention. The library does not know ours as one that needs its mask
@@ -92,6 +93,12 @@ class Manager(ContinuousBatchingManager):  # type: ignore[misc]  # transformers 
             config._attn_implementation = attention.NAME
         else:
             super().switch_to_cb_friendly_attn(model, auto_switch_to_flash)
+
+    @property
+    def step_s(self) -> float:
+        """How long the step that is being made has taken, in seconds; 0 between two steps."""
+        since = self._step_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def start(self) -> None:
         """Start the thread; it does not keep the process from ending, as the library's would."""
@@ -106,6 +113,13 @@ class Manager(ContinuousBatchingManager):  # type: ignore[misc]  # transformers 
         self.background_thread_status.request_stop(BackgroundThreadStatus.HARD_STOP, global_rank=0)
         self._wake_up_loop.set()
         self.join(time.perf_counter(), timeout)
+
+    def _generation_step(self) -> None:
+        self._step_since = time.monotonic()
+        try:
+            super()._generation_step()
+        finally:
+            self._step_since = None
 
     def _run_generation_loop(self) -> None:
         try:

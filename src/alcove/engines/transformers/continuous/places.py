@@ -25,10 +25,10 @@ class Places:
         return len({going.request for going in self._going.values() if going.request.waiting})
 
     @property
-    def full(self) -> bool:
-        """Whether all places are taken, and those of the queue, too."""
+    def room(self) -> int:
+        """How many more requests find a place, or one in the queue."""
         free = self._runs - sum(going.begun for going in self._going.values())
-        return self.waiting >= self._max_queue + max(free, 0)
+        return self._max_queue + max(free, 0) - self.waiting
 
     def find(self, run_id: str) -> Going | None:
         """None: it has ended or was cancelled."""
@@ -36,7 +36,7 @@ class Places:
 
     def add(self, request: Sequence[Going]) -> None:
         """The runs of one request; raises `Overloaded` where it would be one too many that waits."""
-        if self.full:
+        if self.room <= 0:
             raise Overloaded(f"All places are taken and {self.waiting} requests are waiting.")
         self._going.update({going.row.run.id: going for going in request})
 

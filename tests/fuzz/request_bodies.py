@@ -10,7 +10,8 @@ import atheris
 with atheris.instrument_imports(include=["alcove.protocol"]):
     from alcove.protocol.chat import ChatRequest
     from alcove.protocol.completions import CompletionRequest
-    from alcove.protocol.request import chat_jobs, completion_jobs, parse, parse_plain, read_object
+    from alcove.protocol.jobs import chat_jobs, completion_jobs
+    from alcove.protocol.request import parse, parse_plain, read_object
     from alcove.protocol.scoring import score_jobs
     from alcove.protocol.tokens import DetokenizeRequest, ScoreRequest, TokenizeChat, TokenizeText
 

@@ -201,7 +201,12 @@ class Slot:
 
     async def _replace(self) -> None:
         old = self.resident
-        await self._loaded()
+        try:
+            await self._loaded()
+        except AlcoveError as error:
+            if old is not None:
+                logger.error("Model '%s' cannot be read anew, and the old one stays: %s", self.name, error)
+            raise
         if old is not None:
             self._retired(old)
 

@@ -189,7 +189,7 @@ def test_stopped_in_the_middle_it_leaves_no_server(tmp_path: Path, sent: signal.
         '[[model]]\nname = "e"\nsource = "builtin:echo"\nengine_options = { delay_s = 0.01 }\n'
     )
     measuring = subprocess.Popen(
-        [sys.executable, "-m", "alcove", "bench", "alcove.toml", "--no-check", "--max-tokens", "10"],
+        [sys.executable, "-m", "alcove", "bench", "alcove.toml", "--no-check", "--max-tokens", "10", "--requests", "9999"],
         cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert measuring.stderr is not None

@@ -135,6 +135,6 @@ def test_an_interrupted_pull_ends_at_once(tmp_path: Path) -> None:
             time.sleep(0.02)
             assert pulling.poll() is None, pulling.communicate()
         pulling.send_signal(signal.SIGINT)
-        _, errors = pulling.communicate(timeout=2)
+        _, errors = pulling.communicate(timeout=7)  # of the 10 s for which the hub is silent
     assert pulling.returncode == 128 + signal.SIGINT
     assert errors.endswith("\nalcove: stopped; the same command goes on\n")

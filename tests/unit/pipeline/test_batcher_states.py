@@ -257,7 +257,7 @@ class Batching(RuleBasedStateMachine):
         ones = list(model.known.values())
         one = ones[-1 - run % len(ones)] if ones else None
         model.batcher.cancel("unknown" if one is None else one.run.id)
-        if one is not None and not one.over:
+        if one is not None:
             one.cancelled = True
 
     # the engines

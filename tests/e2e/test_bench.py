@@ -188,8 +188,9 @@ def test_stopped_in_the_middle_it_leaves_no_server(tmp_path: Path, sent: signal.
     (tmp_path / "alcove.toml").write_text(
         '[[model]]\nname = "e"\nsource = "builtin:echo"\nengine_options = { delay_s = 0.01 }\n'
     )
+    arguments = ["bench", "alcove.toml", "--no-check", "--max-tokens", "10", "--requests", "9999"]
     measuring = subprocess.Popen(
-        [sys.executable, "-m", "alcove", "bench", "alcove.toml", "--no-check", "--max-tokens", "10", "--requests", "9999"],
+        [sys.executable, "-m", "alcove", *arguments],
         cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert measuring.stderr is not None

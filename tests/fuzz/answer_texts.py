@@ -57,10 +57,8 @@ class Answer:
 def answer_of(data: bytes) -> Answer:
     kind, choices, groups = data[:3]
     texts = data[3:].decode("utf-8", "replace").split("\0")
-    stops, tokens = (
-        texts[: choices >> 6],
-        [text for text in texts[choices >> 6 :] if text and END not in text[: -len(END)]],
-    )
+    stops = texts[: choices >> 6]
+    tokens = [text for text in texts[choices >> 6 :] if text and END not in text.removesuffix(END)]
     vocabulary = {text: number for number, text in enumerate(dict.fromkeys([SPECIAL, *tokens]))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL))
     tokenizer.add_special_tokens([SPECIAL])

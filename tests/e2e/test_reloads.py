@@ -87,7 +87,7 @@ def test_a_broken_folder_leaves_the_old_model(server: Server, tmp_path: Path) ->
         begun = len(streams.texts)
     assert len(streams.texts) >= begun + STREAMS, "they went on"
     assert set(streams.texts) == {alone}
-    assert "Model 'model' cannot be read anew, and the old one stays: " in server.log.read_text()
+    assert "Model 'model' cannot be loaded, and the old one stays: " in server.log.read_text()
     assert 'alcove:model_loads_total{model_name="model",outcome="failed"} 3.0' in server.get("/metrics").text
     shutil.copyfile(BUILTIN / "model.bin", tmp_path / "model" / "model.bin")
     assert reload(server) == (200, "ready")

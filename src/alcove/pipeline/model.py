@@ -92,6 +92,11 @@ class Model:
         watch = Watch(settings.name, settings.stall_timeout_s, loop, lambda: engine.silent_s, on_stall)
         return cls(settings, engine, preparer, Mailbox(loop), watch, metrics)
 
+    def need_room(self) -> None:
+        """Raise `Overloaded` where `answer` would now: a refusal costs least before anything is made for it."""
+        if (room := self._engine.room) is not None and room <= self._preparing:
+            raise Overloaded(f"All workers are busy and {self._engine.waiting + self._preparing} requests are waiting.")
+
     async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
         """The events of these jobs, as they come, those that came together at once; ends when all outputs have ended.
         Whom only the ends concern lets news gather for `gather_s` seconds.
@@ -101,8 +106,7 @@ class Model:
         """
         record = current.get() or Record()
         record.model = self.name
-        if (room := self._engine.room) is not None and room <= self._preparing:
-            raise Overloaded(f"All workers are busy and {self._engine.waiting + self._preparing} requests are waiting.")
+        self.need_room()
         loop = asyncio.get_running_loop()
         self._preparing += 1
         try:

@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Iterator
 
@@ -123,12 +122,10 @@ class Pool:
     async def _start(self) -> dict[Slot, AlcoveError]:
         """Look at all models before one of them is loaded, and load those that are wanted now; returns what has failed,
         in their order."""
-        known = len(sys.modules)
         failures = {slot: await self._failure(slot, self._look(slot)) for slot in self}
-        if len(sys.modules) > known:
-            # What has been imported stays: to look through it for garbage, time and again, would stop all threads for
-            # 0.2 s. Of a model nothing may be in it, or its going would leave behind what is in cycles.
-            gc.freeze()
+        # What has been imported stays: to look through it for garbage, time and again, would stop all threads for 60,
+        # with torch for 200 ms. Of a model nothing may be in it, or its going would leave behind what is in cycles.
+        gc.freeze()
         for slot in self:
             if failures[slot] is None and slot.settings.load == "start":
                 failures[slot] = await self._failure(slot, slot.load())

@@ -101,6 +101,11 @@ class Slot:
         finally:  # awaits nothing, for a cancelled task would not get past it
             resident.leave()
 
+    def need_room(self) -> None:
+        """See `Model.need_room`; what is not in memory has room."""
+        if self.resident is not None:
+            self.resident.model.need_room()
+
     async def answer(self, jobs: Sequence[Job], *, gather_s: float = 0.0) -> AsyncGenerator[list[Event], None]:
         """See `Model.answer` and `lease`."""
         async with self.lease() as model, aclosing(model.answer(jobs, gather_s=gather_s)) as answer:
@@ -122,7 +127,7 @@ class Slot:
     async def reload(self) -> None:
         """Read the model anew. The old one answers until the new one can, and ends what it has begun. Raises as `load`
         does; then the old one stays."""
-        await self._carried_out(self._replace)
+        await self._carried_out(self._replace, logged=True)
 
     def failed(self, error: Exception) -> None:
         """The model cannot be loaded; requests are refused for a while, and then it is tried again."""
@@ -166,13 +171,17 @@ class Slot:
         # owners is not `locked()`, and who makes room must not queue up for it
         return self.resident is not None and not (self.resident.users or self._waiting or self._orders)
 
-    async def _carried_out(self, change: Callable[[], Awaitable[None]]) -> None:
-        """Order a change and wait for it. Who leaves before it is done leaves its failure to the log."""
+    async def _carried_out(self, change: Callable[[], Awaitable[None]], *, logged: bool = False) -> None:
+        """Order a change and wait for it. Its failure goes to the log, too, if it is to be `logged`, or when who has
+        ordered it leaves before it is done."""
         task = self._order(change)
+        if logged:
+            task.add_done_callback(self._write_down)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(self._write_down)
+            if not logged:
+                task.add_done_callback(self._write_down)
             raise
 
     def _order(self, change: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -201,12 +210,7 @@ class Slot:
 
     async def _replace(self) -> None:
         old = self.resident
-        try:
-            await self._loaded()
-        except AlcoveError as error:
-            if old is not None:
-                logger.error("Model '%s' cannot be read anew, and the old one stays: %s", self.name, error)
-            raise
+        await self._loaded()
         if old is not None:
             self._retired(old)
 
@@ -236,7 +240,8 @@ class Slot:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, ShuttingDown):
             unexpected = None if isinstance(error, AlcoveError) else error
-            logger.error("Model '%s' cannot be loaded: %s", self.name, error, exc_info=unexpected)
+            stays = "" if self.resident is None else ", and the old one stays"
+            logger.error("Model '%s' cannot be loaded%s: %s", self.name, stays, error, exc_info=unexpected)
 
     async def _loaded(self) -> None:
         """Load the model, in place of the present one if there is one, which stays when that fails."""

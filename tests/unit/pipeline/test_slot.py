@@ -304,7 +304,7 @@ async def test_who_leaves_an_order_leaves_its_failure_to_the_log(
     await settled()
     gc.collect()  # an error that nobody has taken would be asyncio's to tell, with a traceback
     assert [(told.name, told.message) for told in caplog.records if told.levelname == "ERROR"] == [
-        (slots.__name__, "Model 'm' cannot be loaded: broken")
+        (slots.__name__, "Model 'm' cannot be loaded, and the old one stays: broken")
     ]
     assert slot.state == "ready"
 

@@ -38,6 +38,7 @@ async def create_chat_completion(request: Request, state: Served) -> Response:
     parse_this = partial(parse, wire_type=ChatRequest)
     wire, extra = await parsed(request, state.settings.server.max_body_bytes, parse_this)
     model = state.models.get(wire.model)
+    model.need_room()
     events = partial(model.answer, chat_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
     renderer = ChatRenderer(model.name, wire.n, logprobs=wire.logprobs, token_ids=wire.return_token_ids)
@@ -48,6 +49,7 @@ async def _complete(request: Request, state: State, engine: str | None) -> Respo
     parse_this = partial(parse, wire_type=CompletionRequest)
     wire, extra = await parsed(request, state.settings.server.max_body_bytes, parse_this)
     model = state.models.get(engine or wire.model)
+    model.need_room()
     events = partial(model.answer, completion_jobs(wire, extra))
     usage = wire.stream_options is not None and wire.stream_options.include_usage
     renderer = CompletionRenderer(

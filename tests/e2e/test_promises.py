@@ -1,4 +1,4 @@
-"""The nine promises of docs/reliability.md in their short form: the same bars as `make soak`, but for times."""
+"""The nine promises of docs/reliability.md in their short form: the bars of `make soak`, but for times and memory."""
 
 from pathlib import Path
 

@@ -93,7 +93,10 @@ class Model:
         return cls(settings, engine, preparer, Mailbox(loop), watch, metrics)
 
     def need_room(self) -> None:
-        """Raise `Overloaded` where `answer` would now: a refusal costs least before anything is made for it."""
+        """Raise `Overloaded` where `answer` would now: a refusal costs least before anything is made for it. The
+        request's record is told the model, whatever becomes of it."""
+        if (record := current.get()) is not None:
+            record.model = self.name
         if (room := self._engine.room) is not None and room <= self._preparing:
             raise Overloaded(f"All workers are busy and {self._engine.waiting + self._preparing} requests are waiting.")
 
@@ -104,9 +107,8 @@ class Model:
         Raises `InvalidRequest` or `Overloaded` before the first event, and `EngineFailure`, `DeadlineExceeded` or
         `OutOfMemory` at any time. Closing the generator cancels what still runs.
         """
-        record = current.get() or Record()
-        record.model = self.name
         self.need_room()
+        record = current.get() or Record()
         loop = asyncio.get_running_loop()
         self._preparing += 1
         try:

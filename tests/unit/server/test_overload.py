@@ -1,6 +1,7 @@
 """Many requests in one moment: those for which there is no room are refused before anything is done for them."""
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -9,10 +10,14 @@ import pytest
 from alcove.config.settings import ModelSettings, Settings
 from alcove.pipeline.prepare import Preparer
 from alcove.server.app import create_app
+from alcove.server.request_log import Line
 from tests.unit.server.test_observe import ask, started
 
 
-async def test_no_more_are_prepared_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_are_prepared_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alcove.requests")
     prepared: list[Any] = []
     prepare, go_on = Preparer.prepare, threading.Event()
 
@@ -38,6 +43,7 @@ async def test_no_more_are_prepared_than_there_is_room_for(monkeypatch: pytest.M
             if sum(task.done() for task in asked) == 45:
                 break
             await asyncio.sleep(0.01)
+        assert (await ask(app, "/v1/completions", question))[0] == 503, "one who comes later"
         go_on.set()
         answers = await asyncio.gather(*asked)
         assert sorted(status for status, _, _ in answers) == [200] * 5 + [503] * 45
@@ -48,3 +54,7 @@ async def test_no_more_are_prepared_than_there_is_room_for(monkeypatch: pytest.M
         bad = {"prompt": "x" * 9000}
         assert {status for status, _, _ in [await ask(app, "/v1/completions", bad) for _ in range(6)]} == {400}
         assert (await ask(app, "/v1/completions", question))[0] == 200
+    lines = [line.msg.fields() for line in caplog.records if isinstance(line.msg, Line)]
+    refused_lines = [line for line in lines if line["status"] == 503]
+    assert len(refused_lines) == 46
+    assert {line.get("model") for line in refused_lines} == {"echo"}

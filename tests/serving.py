@@ -49,6 +49,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def heed_ctrl_c() -> None:
+    """For `preexec_fn`: SIGINT counts, even where a shell that runs the tests in its background has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(
     *arguments: str,

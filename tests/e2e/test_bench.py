@@ -18,7 +18,7 @@ import pytest
 
 from alcove.cli.commands import app
 from alcove.errors import ConfigurationError
-from tests.serving import Server, clean_environment, running
+from tests.serving import Server, clean_environment, heed_ctrl_c, running
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench.md"
 
@@ -192,6 +192,7 @@ def test_stopped_in_the_middle_it_leaves_no_server(tmp_path: Path, sent: signal.
     measuring = subprocess.Popen(
         [sys.executable, "-m", "alcove", *arguments],
         cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     assert measuring.stderr is not None
     assert measuring.stderr.readline().startswith("warming up: ")

@@ -13,6 +13,7 @@ from alcove import __version__
 from alcove.store.find import PACKAGED
 
 from ...fakehub import FakeHub
+from ...serving import heed_ctrl_c
 
 TINY = {path.name: path.read_bytes() for path in (PACKAGED / "alcove-chat" / "ctranslate2").iterdir()}
 """A repository that holds a built-in model."""
@@ -28,6 +29,7 @@ def process(cwd: Path, *arguments: str, **environ: str) -> subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
 
 
